@@ -45,8 +45,8 @@ LAYERS = [
     ],
     ["training.setup", "evaluation.predict", "evaluation.choosing"],
     [
-        "training.building", "training.drawing", "training.cadence", "evaluation.dev",
-        "model.saved_ensemble",
+        "training.building", "training.drawing", "training.cadence", "training.recording",
+        "evaluation.dev", "evaluation.task_groups", "model.saved_ensemble",
     ],
     ["plan.recorded"],
     ["plan.making"],

@@ -151,6 +151,7 @@ class World:
         micro_batch_tokens: int | None = None,
         seed: int = 0,
         multiple: int = 1,
+        static: bool = False,
     ) -> StepBatch:
         rng = np.random.default_rng(seed)
         counts = [3] * len(self.tasks) if counts is None else counts
@@ -161,6 +162,7 @@ class World:
         return step_batch(
             drawn, each_alone(self.data),
             Assembler(SpecialIds(1, 2, 0), 24), CPU, micro_batch_tokens, multiple,
+            vocabulary=self.model.encoder.config.vocab_size if static else None,
         )  # fmt: skip
 
     def step(self, batch: StepBatch, number: int = 0) -> StepRecord:

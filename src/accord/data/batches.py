@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 from accord.data.loader import Assembler, TaskData
 from accord.data.sources import Source
 from accord.encoders.packing import PackedBatch, PackedWords, TokenSequence, pack
+from accord.encoders.static import StaticBatch, pack_static
 from accord.encoders.units import Units, located
 from accord.kinds import kind_of
 
@@ -89,6 +90,36 @@ class StepBatch:
     weights: tuple[float, ...]
 
     @property
+    def static(self) -> StaticBatch | None:
+        """Its one pass's sequences, where shapes don't depend on what they are; else None."""
+        inputs = self.passes[0].inputs
+        return inputs if isinstance(inputs, StaticBatch) else None
+
+    @property
+    def size(self) -> tuple[object, ...]:
+        """What a static step's shapes follow from."""
+        assert self.static is not None
+        shapes = tuple(tuple(each.shape) for each in self.passes[0].targets)
+        views = tuple((view.task, view.group) for view in self.passes[0].views)
+        return self.static.size, shapes, views, self.group_of, self.weights, len(self.sources)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All of a static step's data, by name."""
+        assert self.static is not None
+        targets = {f"targets.{i}": each for i, each in enumerate(self.passes[0].targets)}
+        return {**self.static.tensors, **targets}
+
+    def holding(self, tensors: Mapping[str, Tensor]) -> StepBatch:
+        """Return a static step of the same shapes that has other tensors, named as in `tensors`."""
+        assert self.static is not None
+        (micro,) = self.passes
+        targets = [tensors[f"targets.{i}"] for i in range(len(micro.targets))]
+        inputs = self.static.holding(tensors)
+        held = replace(micro, inputs=inputs, targets=targets)
+        return replace(self, passes=[held], token_ids=inputs.table_ids)
+
+    @property
     def targets(self) -> list[Tensor]:
         """What all examples of each view are compared with, [n, ...] each."""
         parts = zip(*(micro.targets for micro in self.passes), strict=True)
@@ -117,6 +148,7 @@ def step_batch(
     micro_batch_tokens: int | None = None,
     multiple: int = 1,
     key: tuple[int, int] = (0, 0),
+    vocabulary: int | None = None,
 ) -> StepBatch:
     """Pack a step's examples.
 
@@ -129,6 +161,8 @@ def step_batch(
             example that is longer.
         multiple: of which each group's tokens in a pass are to be (`packing.pack`).
         key: (seed, step), which names the words that are hidden.
+        vocabulary: how many words the encoder knows: the step is packed in static shapes where it
+            can be. None never does so.
     """
     groups = tuple(i for i, rows in enumerate(drawn) if len(rows))
     examples = [_examples(assembler, sources[i], drawn[i], (*key, i)) for i in groups]
@@ -140,9 +174,16 @@ def step_batch(
         parts = [
             example[start:stop] for example, (start, stop) in zip(examples, shares, strict=True)
         ]
-        batch = pack([_flat(part) for part in parts], multiple)
         seen = [one.within(parts[one.group], *shares[one.group]) for one in labelled]
-        ids.append(batch.input_ids)
+        sequences = [_flat(part) for part in parts]
+        whole = all(len(part) == len(all_) for part, all_ in zip(parts, examples, strict=True))
+        if vocabulary is not None and whole and _fits_static(seen, sequences):
+            static = pack_static(sequences, vocabulary)
+            batch: PackedBatch = static
+            ids.append(static.table_ids)
+        else:
+            batch = pack(sequences, multiple)
+            ids.append(batch.input_ids)
         passes.append(
             MicroBatch(
                 batch.to(device),
@@ -160,6 +201,14 @@ def step_batch(
         group_of=tuple(one.group for one in labelled),
         weights=tuple(one.weight for one in labelled),
     )
+
+
+def _fits_static(
+    seen: Sequence[tuple[View, Tensor]], sequences: Sequence[Sequence[TokenSequence]]
+) -> bool:
+    """Whether shapes follow from how many examples each task has: heads see each sequence whole."""
+    plain = all(view.index is None and view.units is None for view, _ in seen)
+    return plain and all(one.words is None and one.spans is None for of in sequences for one in of)
 
 
 @dataclass(frozen=True)

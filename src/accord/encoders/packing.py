@@ -142,6 +142,14 @@ class PackedBatch:
         """How attention runs where only the first token of each sequence is a query."""
         return plan_attention(self.lengths, self.input_ids.device, cls_queries=True)
 
+    def means(self, hidden: Tensor) -> Tensor:
+        """Average each sequence's tokens, [N, H] -> [B, H]."""
+        lengths = torch.tensor(self.lengths, device=hidden.device)
+        numbers = torch.arange(len(lengths), device=hidden.device)
+        sequence = torch.repeat_interleave(numbers, lengths)
+        sums = hidden.new_zeros(len(lengths), hidden.shape[1]).index_add_(0, sequence, hidden)
+        return sums / lengths[:, None]
+
     def to(self, device: torch.device) -> PackedBatch:
         """Return the batch with its tensors on a device."""
         if device == self.input_ids.device:

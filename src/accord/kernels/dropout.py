@@ -64,6 +64,35 @@ class DropoutKey:
         return np.random.SeedSequence([self.seed, self.step, self.micro_batch, self.site])
 
 
+@dataclass(frozen=True)
+class DropoutStream(DropoutKey):
+    """Names the masks of a pass that is recorded: they follow each other in one stream of numbers.
+
+    A recording can't seed a generator anew for each mask. So the masks come from the device's
+    default generator, which `begin` seeds: they are a function of (seed, step, pass) and of the
+    order in which they are drawn.
+    """
+
+    def begin(self, device: torch.device) -> None:
+        """Start the stream, before the pass or its recording runs."""
+        generator = torch.default_generator
+        if device.type == "cuda":
+            generator = torch.cuda.default_generators[device.index or 0]
+        generator.manual_seed(self.number())
+
+    def at(self, site: int) -> DropoutKey:
+        """Return the stream itself."""
+        return self
+
+    def again(self) -> DropoutKey:
+        """Refuse: a recorded pass is taken once."""
+        raise RuntimeError("a pass that is recorded is taken once a step")
+
+    def keep_mask(self, shape: torch.Size, p: float, device: torch.device) -> Tensor:
+        """Draw which elements stay, as `DropoutKey.keep_mask`."""
+        return torch.empty(shape, dtype=torch.bool, device=device).bernoulli_(1 / kept_scale(p))
+
+
 def kept_scale(p: float) -> float:
     """Return what a kept element is multiplied by: 1 over the keep rate actually drawn."""
     return _LEVELS / (_LEVELS - _dropped_levels(p))

@@ -139,7 +139,7 @@ class MultitaskModel(nn.Module):
         tasks = [self.tasks[view.task] for view in views]
         means = None
         if any(kind_of(task).units != "words" and task.pooling == "mean" for task in tasks):
-            means = _means(hidden, batch)
+            means = batch.means(hidden)
         return [self._viewed(view, batch, hidden, cls, means) for view in views]
 
     def _viewed(
@@ -322,11 +322,3 @@ def _word_vectors(hidden: Tensor, spans: Tensor, pooling: str) -> Tensor:
     tokens = torch.arange(len(words), device=hidden.device) - before[words] + spans[words, 0]
     sums = hidden.new_zeros(len(spans), hidden.shape[1])
     return sums.index_add_(0, words, hidden.index_select(0, tokens)) / lengths[:, None]
-
-
-def _means(hidden: Tensor, batch: PackedBatch) -> Tensor:
-    """Average each sequence's tokens: [N, H] -> [B, H]."""
-    lengths = torch.tensor(batch.lengths, device=hidden.device)
-    sequence = torch.repeat_interleave(torch.arange(len(lengths), device=hidden.device), lengths)
-    sums = hidden.new_zeros(len(lengths), hidden.shape[1]).index_add_(0, sequence, hidden)
-    return sums / lengths[:, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -103,17 +103,58 @@ class AdamW(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            _check_gradients(group)
-        for group in self.param_groups:
-            for bucket in self._buckets(group):
-                fused = self._fused and bucket.fits_fused_kernel()
-                (_fused_update if fused else _foreach_update)(bucket, group)
+        self.finish(self.advance())
         return loss
 
-    def _buckets(self, group: dict[str, Any]) -> Iterable[_Bucket]:
+    def advance(self) -> list[Bucket]:
+        """Begin a step: advance the counts of the parameters that have a gradient, and gather those
+        that one call can update together.
+
+        Raises:
+            UsageError: a sparse gradient; nothing has been touched.
+        """
+        for group in self.param_groups:
+            _check_gradients(group)
+        return [bucket for group in self.param_groups for bucket in self._buckets(group)]
+
+    @torch.no_grad()
+    def finish(self, buckets: Sequence[Bucket]) -> None:
+        """Do a step that has begun."""
+        for bucket in buckets:
+            fused = self._fused and bucket.fits_fused_kernel()
+            (_fused_update if fused else _foreach_update)(bucket, bucket.group)
+
+    @torch.no_grad()
+    def update(self, buckets: Sequence[Bucket], rates: Tensor, counts: Tensor) -> None:
+        """Do a step that has begun, by numbers that the device holds: what is recorded runs again
+        with others.
+
+        Args:
+            buckets: of the step, on one device; torch's fused kernel takes them.
+            rates: float32 [buckets], the learning rate of each, on that device.
+            counts: float32 [buckets], the step count of each, from 1.
+        """
+        for bucket, rate, count in zip(buckets, rates, counts, strict=True):
+            beta1, beta2 = bucket.group["betas"]
+            torch._fused_adamw_(
+                bucket.params,
+                bucket.grads,
+                bucket.exp_avgs,
+                bucket.exp_avg_sqs,
+                [],
+                [count] * len(bucket.params),
+                lr=rate,
+                beta1=beta1,
+                beta2=beta2,
+                weight_decay=bucket.group["weight_decay"],
+                eps=bucket.group["eps"],
+                amsgrad=False,
+                maximize=False,
+            )
+
+    def _buckets(self, group: dict[str, Any]) -> Iterable[Bucket]:
         """Advance the counts, and gather the tensors that one call can update together."""
-        buckets: dict[tuple[torch.device, torch.dtype, int], _Bucket] = {}
+        buckets: dict[tuple[torch.device, torch.dtype, int], Bucket] = {}
         for param in group["params"]:
             if param.grad is None:
                 continue
@@ -124,7 +165,7 @@ class AdamW(Optimizer):
                     state[moment] = torch.zeros_like(param, memory_format=torch.contiguous_format)
             state["step"] += 1
             key = (param.device, param.dtype, state["step"])
-            bucket = buckets.setdefault(key, _Bucket(state["step"]))
+            bucket = buckets.setdefault(key, Bucket(state["step"], group))
             bucket.params.append(param)
             bucket.grads.append(param.grad)
             bucket.exp_avgs.append(state["exp_avg"])
@@ -133,10 +174,11 @@ class AdamW(Optimizer):
 
 
 @dataclass
-class _Bucket:
-    """Tensors of one device, dtype and step count, in like order."""
+class Bucket:
+    """Tensors of one device, dtype and step count, in like order, with their group's settings."""
 
     step: int
+    group: dict[str, Any]
     params: list[Tensor] = field(default_factory=list)
     grads: list[Tensor] = field(default_factory=list)
     exp_avgs: list[Tensor] = field(default_factory=list)
@@ -151,7 +193,7 @@ class _Bucket:
         )
 
 
-def _foreach_update(bucket: _Bucket, group: dict[str, Any]) -> None:
+def _foreach_update(bucket: Bucket, group: dict[str, Any]) -> None:
     """Do the formula operation by operation: the reference."""
     beta1, beta2 = group["betas"]
     root = math.sqrt(1 - beta2**bucket.step)
@@ -165,7 +207,7 @@ def _foreach_update(bucket: _Bucket, group: dict[str, Any]) -> None:
     torch._foreach_addcdiv_(bucket.params, bucket.exp_avgs, denominators, -step_size)
 
 
-def _fused_update(bucket: _Bucket, group: dict[str, Any]) -> None:
+def _fused_update(bucket: Bucket, group: dict[str, Any]) -> None:
     """Do the same in one pass over memory, by torch's kernel.
 
     An infinite step count makes the kernel's own bias corrections 1 − β^∞ = 1 exactly, so that

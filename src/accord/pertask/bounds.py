@@ -108,7 +108,7 @@ class TaskBounds:
         """Return float32 [T, n], 1 where a row belongs to a group, from the ends alone."""
 
         def hot() -> Tensor:
-            groups = torch.arange(len(self.ends), device=device)[:, None]
+            groups = torch.arange(len(self.rows), device=device)[:, None]
             return (self.group_on(device) == groups).float()
 
         return self._kept("hot", device, hot)
@@ -149,6 +149,63 @@ class TaskBounds:
             yield
         finally:
             _CURRENT.reset(token)
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceBounds(TaskBounds):
+    """Bounds whose ends the device alone knows, for shapes that don't depend on them.
+
+    Nothing goes from the host to the device, or back, for what is asked of them. `ends` is empty.
+
+    Attributes:
+        device_ends: int32 [T], where each group stops.
+        size: rows of the activation.
+    """
+
+    device_ends: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int32))
+    size: int = 0
+
+    @classmethod
+    def of_ends(cls, rows: Sequence[int], ends: Tensor, size: int) -> DeviceBounds:
+        """Say where groups end that go to certain rows of J."""
+        return cls(tuple(rows), (), device_ends=ends, size=size)
+
+    @classmethod
+    def of_one(cls, row: int, size: int, device: torch.device) -> DeviceBounds:
+        """Say that all rows of an activation go to one row of J."""
+        ends = torch.full((1,), size, dtype=torch.int32, device=device)
+        return cls((row,), (), device_ends=ends, size=size)
+
+    def __len__(self) -> int:
+        """Return how many rows the activation has."""
+        return self.size
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Not known to the host."""
+        raise RuntimeError("where tasks end is known on the device alone")
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Not known to the host."""
+        raise RuntimeError("where tasks end is known on the device alone")
+
+    def ends_on(self, device: torch.device) -> Tensor:
+        """Return where each group ends, int32 [T]."""
+        return self.device_ends
+
+    def rows_on(self, device: torch.device) -> Tensor:
+        """Return each group's row of J, int64 [T], made on the device."""
+        first, *others = self.rows
+        if others and others != [*range(first + 1, first + len(self.rows))]:
+            return torch.stack([torch.full((), row, device=device) for row in self.rows])
+        return torch.arange(first, first + len(self.rows), device=device)
+
+    def times(self, count: int) -> TaskBounds:
+        """Return the bounds of an activation that has `count` rows for each of these."""
+        if count == 1:
+            return self
+        return DeviceBounds.of_ends(self.rows, self.device_ends * count, self.size * count)
 
 
 _CURRENT: ContextVar[TaskBounds | None] = ContextVar("bounds", default=None)

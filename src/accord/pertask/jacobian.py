@@ -88,22 +88,37 @@ class Jacobian:
         Args:
             rows: T, the tasks in this step; None collects one gradient, the sum over all tasks.
             ids: int64, all ids that the embedding is asked for in the step, in any shape, on the
-                host.
+                host; of a static step distinct ones, [U], on the embedding's device.
             static: take gradients apart by the bounds' tensors alone, in shapes that don't depend
                 on where tasks end, for what is recorded once and run again.
 
         Raises:
             ValueError: no ids for an embedding.
         """
-        device = torch.device("cpu") if self._first is None else self._first.device
         count = 1 if rows is None else rows
-        if len(self.matrix) < count:
-            self.matrix = torch.zeros(count, self.width, device=device)
+        self.reserve(count)
+        step = self.step_type(self, count, rows is None, static, self.device, ids)
+        self.follow(step)
+        return step
+
+    @property
+    def device(self) -> torch.device:
+        """Where J is."""
+        return torch.device("cpu") if self._first is None else self._first.device
+
+    def reserve(self, rows: int) -> None:
+        """Make room for so many rows. A recording keeps the matrix that it writes into: all that
+        steps will have should be reserved before the first is made."""
+        if len(self.matrix) < rows:
+            self.matrix = torch.zeros(rows, self.width, device=self.device)
             self.stale.clear()
-        elif self.step is not None:
+            self.step = None
+
+    def follow(self, step: Step) -> None:
+        """Let a step follow the one before, whose gradients are an earlier step's from now on."""
+        if self.step is not None:
             self.stale |= self.step.touched
-        self.step = self.step_type(self, count, rows is None, static, device, ids)
-        return self.step
+        self.step = step
 
     def combined(self) -> Tensor:
         """Return room for one combination of J's rows, [width], the same each time."""
@@ -111,12 +126,25 @@ class Jacobian:
             self._combined = torch.empty_like(self.matrix[0])
         return self._combined
 
-    def table_gradient(self, ids: Tensor, values: Tensor) -> Tensor:
-        """Return the embedding's gradient [V, H], which is zero except for some rows' values."""
+    def table_gradient(self, ids: Tensor, values: Tensor, static: bool = False) -> Tensor:
+        """Return the embedding's gradient [V, H], which is zero except for some rows' values.
+
+        Args:
+            ids: int64 [U], distinct.
+            values: [U, H].
+            static: zero it whole: whoever records this can't tell what the step before wrote.
+        """
         assert self.embedding is not None
         if self._table is None:
             self._table = torch.zeros_like(self.embedding)
-        if self._written is not None:
+        if static:
+            self._table.zero_()
+        elif self._written is not None:
             self._table.index_fill_(0, self._written, 0)
+        return self.table_written(ids).index_copy_(0, ids, values)
+
+    def table_written(self, ids: Tensor) -> Tensor:
+        """Return the embedding's gradient, of which some ids' rows are written."""
+        assert self._table is not None
         self._written = ids
-        return self._table.index_copy_(0, ids, values)
+        return self._table

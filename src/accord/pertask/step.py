@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from accord.kernels.matmul import MatmulPolicy
-from accord.pertask.bounds import TaskBounds, current_bounds
+from accord.pertask.bounds import DeviceBounds, TaskBounds, current_bounds
 from accord.pertask.collecting import collected_by
 from accord.pertask.table import EmbeddingRows
 from accord.pertask.written import Written
@@ -47,11 +47,19 @@ class Step:
         self.rows, self.static = rows, static
         self.touched: set[tuple[int, int]] = set()  # (offset, row) written in this step
         self._jacobian, self._summed, self._device, self._written = jacobian, summed, device, False
+        self._matrix = jacobian.matrix  # recorded passes go on writing there
         self._table: EmbeddingRows | None = None
         if jacobian.embedding is not None:
             if ids is None:
                 raise ValueError("J has an embedding: a step has to know the ids it is asked for")
-            self._table = EmbeddingRows(jacobian.embedding, rows, ids)
+            table = EmbeddingRows.of_distinct if static else EmbeddingRows
+            self._table = table(jacobian.embedding, rows, ids)
+
+    def again(self) -> None:
+        """Be the step that is taken, once more: its recorded passes ran again, and wrote what they
+        wrote when they were recorded."""
+        self._jacobian.follow(self)
+        self._written = False
 
     @contextmanager
     def collecting(self, bounds: TaskBounds | None = None) -> Iterator[None]:
@@ -89,6 +97,8 @@ class Step:
             ValueError: it is for another number of rows, or names a row that J doesn't have.
         """
         if self._summed:
+            if self.static:
+                return DeviceBounds.of_one(0, rows, self._device)
             return TaskBounds((0,), (rows,))
         bounds = current_bounds()
         if bounds is None:
@@ -157,7 +167,7 @@ class Step:
                 self.add(parameter, row, value)
             return
         columns = slice(slot.offset, slot.offset + parameter.numel())
-        block = self._jacobian.matrix[rows[0] : rows[-1] + 1, columns].view(values.shape)
+        block = self._matrix[rows[0] : rows[-1] + 1, columns].view(values.shape)
         if fresh == {True}:
             block.copy_(values)
         else:
@@ -178,7 +188,7 @@ class Step:
 
     def _part(self, slot: Slot, row: int) -> Tensor:
         parameter, offset = slot
-        flat = self._jacobian.matrix[row, offset : offset + parameter.numel()]
+        flat = self._matrix[row, offset : offset + parameter.numel()]
         return flat.view(parameter.shape)
 
     def gramian(self) -> Tensor:
@@ -188,19 +198,25 @@ class Step:
     def gramians(self) -> Tensor:
         """Return each group's Gram matrix, float64 [groups, T, T]: their sum is G."""
         jacobian = self._check()
-        left = jacobian.stale - self.touched
+        left = self._untouched() if self.static else jacobian.stale - self.touched
         for slot in jacobian.slots.values() if left else ():
-            for row in range(len(jacobian.matrix)):
+            for row in range(len(self._matrix)):
                 if (slot.offset, row) in left:
                     self._part(slot, row).zero_()
-        jacobian.stale &= self.touched
+        jacobian.stale -= left
         parts = [
-            _gramian(jacobian.matrix[: self.rows, start:stop]) for start, stop in jacobian.columns
+            _gramian(self._matrix[: self.rows, start:stop]) for start, stop in jacobian.columns
         ]
         if self._table is not None:
             parts[0] = parts[0] + _gramian(self._table.values.flatten(1))
         none = torch.zeros(0, self.rows, self.rows, dtype=torch.float64, device=self._device)
         return torch.stack(parts) if parts else none
+
+    def _untouched(self) -> set[tuple[int, int]]:
+        """Return what no pass of the step wrote: run again, it may hold anything."""
+        slots = self._jacobian.slots.values()
+        every = {(slot.offset, row) for slot in slots for row in range(self.rows)}
+        return every - self.touched
 
     def dense(self) -> Tensor:
         """Return J as one matrix [T, P], parameters in order and the embedding last.
@@ -238,6 +254,16 @@ class Step:
             words = torch.einsum("t,tuh->uh", row_weights, self._table.values)
         return self._finish(words)
 
+    def write_again(self) -> None:
+        """Set `.grad` as `write` did that was recorded, after the recording ran."""
+        jacobian = self._check()
+        if jacobian.slots:
+            self._hand_out(jacobian.combined())
+        if self._table is not None:
+            gradient = jacobian.table_written(self._table.ids)
+            self._table.parameter.grad = gradient if self._table.touched else None
+        self._written = True
+
     def write_by(self, combine: Callable[[Tensor], Tensor]) -> Written:
         """Set `.grad` as `write`, to what a function makes of J's columns.
 
@@ -249,7 +275,7 @@ class Step:
             combined = jacobian.combined()
             for start in range(0, jacobian.width, _COLUMNS):
                 stop = min(start + _COLUMNS, jacobian.width)
-                combined[start:stop] = combine(jacobian.matrix[: self.rows, start:stop])
+                combined[start:stop] = combine(self._matrix[: self.rows, start:stop])
             squares.append(combined.double().square().sum())
             self._hand_out(combined)
         if self._table is not None:
@@ -266,15 +292,15 @@ class Step:
 
     def _combine(self, weights: Tensor) -> Tensor:
         jacobian = self._jacobian
-        if self.rows == 1:
-            row = jacobian.matrix[0]
+        if self.rows == 1 and not self.static:
+            row = self._matrix[0]
             for (start, stop), weight in zip(jacobian.columns, weights[:, 0].tolist(), strict=True):
                 if weight != 1:
                     row[start:stop].mul_(weight)
             return row
-        combined, row_weights = jacobian.combined(), weights.to(jacobian.matrix)
+        combined, row_weights = jacobian.combined(), weights.to(self._matrix)
         for group, (start, stop) in enumerate(jacobian.columns):
-            part = jacobian.matrix[: self.rows, start:stop]
+            part = self._matrix[: self.rows, start:stop]
             torch.mv(part.t(), row_weights[group], out=combined[start:stop])
         return combined
 
@@ -282,7 +308,7 @@ class Step:
         jacobian = self._jacobian
         parameters = jacobian.parameters
         if self._table is not None and words is not None:
-            gradient = jacobian.table_gradient(self._table.ids, words)
+            gradient = jacobian.table_gradient(self._table.ids, words, self.static)
             self._table.parameter.grad = gradient if self._table.touched else None
             parameters.append(self._table.parameter)
         self._written = True

@@ -29,10 +29,13 @@ class Combined:
     Attributes:
         norm: of it.
         write: puts it where the optimizer finds it, multiplied by a factor of at most 1.
+        weights: of J's rows, [t] or [groups, t], where it is their weighted sum and not yet
+            written; else None.
     """
 
     norm: float
     write: Callable[[float], None]
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ class Decision:
         """
         if self.combine_columns is None and not self.cancels(gramians):
             weights = self.shared
-            return Combined(self.norm(gramians), lambda factor: _write(shared, weights * factor))
+            return Combined(
+                self.norm(gramians), lambda factor: _write(shared, weights * factor), weights
+            )
         written = (
             shared.write(self.shared)
             if self.combine_columns is None

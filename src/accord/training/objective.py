@@ -12,7 +12,7 @@ from torch import Tensor
 
 from accord.data.batches import MicroBatch, StepBatch
 from accord.encoders.packing import PackedBatch
-from accord.kernels.dropout import DropoutKey
+from accord.kernels.dropout import DropoutKey, DropoutStream
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, computing
 from accord.model.multitask import MultitaskModel
 from accord.training.regularising import Regularisation
@@ -65,8 +65,9 @@ class Objective:
 
     def keyed(self, step: int, batch: StepBatch) -> Iterator[tuple[MicroBatch, DropoutKey]]:
         """Yield a step's passes, each with the key of its dropout masks."""
+        kind = DropoutKey if batch.static is None else DropoutStream
         for place, micro in enumerate(batch.passes):
-            yield micro, DropoutKey(self.seed, step, place)
+            yield micro, kind(self.seed, step, place)
 
     def example_losses(
         self, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey

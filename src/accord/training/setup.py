@@ -53,6 +53,7 @@ from accord.training.drawing import (
 )
 from accord.training.frozen import feature_batch
 from accord.training.observers import observers
+from accord.training.recording import obstacles, recorder_of, records
 from accord.training.step import Learner
 from accord.training.unfreezing import Unfreezing
 
@@ -75,6 +76,7 @@ class Setup:
         features: with a frozen encoder, each task's pooled training vectors.
         dev_features: likewise of its dev rows.
         unused: what of the config makes no difference, one line each.
+        static: whether steps are packed in static shapes, where their examples allow it.
     """
 
     plan: StagePlan
@@ -88,6 +90,7 @@ class Setup:
     features: list[Pooled] | None = None
     dev_features: list[Pooled] | None = None
     unused: Sequence[str] = ()
+    static: bool = False
 
     def warnings(self) -> list[str]:
         """Return the warnings before the run begins, one line each."""
@@ -107,6 +110,7 @@ class Setup:
             drawn, self.sources, self.data.assembler, self.device,
             self.plan.training.micro_batch_tokens, self.learner.objective.matmul.row_multiple,
             (self.plan.training.seed, step),
+            self.learner.model.encoder.config.vocab_size if self.static else None,
         )  # fmt: skip
 
     def origins(self) -> dict[str, Origin]:
@@ -244,8 +248,14 @@ def prepare(
     learner.averages = _averages(plan, learner.model, sampler.steps)
     learner.observers = list(observers(objective, combination, learner.averages))
     fingerprint = _fingerprint(plan.settings, data)
+    static = records(plan, learner, device)
+    if static:
+        learner.recorder = recorder_of(device)
+    elif device.type == "cuda":
+        say(f"steps run without CUDA graphs: {'; '.join(obstacles(plan, learner, device))}")
     return Setup(
-        plan, data, sources, folder, learner, sampler, device, fingerprint, unused=unused
+        plan, data, sources, folder, learner, sampler, device, fingerprint, unused=unused,
+        static=static,
     )  # fmt: skip
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from accord.data.batches import StepBatch
+from accord.kernels.dropout import DropoutStream
+from accord.kernels.recorder import Recorder
 from accord.model.multitask import MultitaskModel
 from accord.model.soft import Coupling
-from accord.optim.adamw import AdamW, clip_factor, scale_lr
+from accord.optim.adamw import AdamW, Bucket, clip_factor, scale_lr
 from accord.optim.averaging import Averages
 from accord.pertask.jacobian import Jacobian
 from accord.pertask.step import Step
@@ -31,18 +34,54 @@ class Measurement:
             all, [0, t, t] where the encoder is frozen.
         head_norms: of the gradient of what each task has of its own, float64 [h].
         shared: the shared gradients themselves; all else is on the host.
+        kept: whether gradients stand in a recording's memory.
     """
 
     losses: Tensor
     gramians: Tensor
     head_norms: Tensor
     shared: Step
+    kept: bool = False
 
     @property
     def is_finite(self) -> bool:
         """Whether all of it is."""
         parts = (self.losses, self.gramians, self.head_norms)
         return all(bool(part.isfinite().all()) for part in parts)
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a step's passes leave on the device.
+
+    Attributes:
+        numbers: float64, the losses [h], the norms of own gradients, and the Gram matrices.
+        gramians: the shape of the latter.
+        owned: how many parameters of its own each present task has that have a gradient.
+        gradients: these parameters, task by task, and theirs.
+        shared: the shared gradients.
+        kept: whether all this is a recording's.
+    """
+
+    numbers: Tensor
+    gramians: tuple[int, ...]
+    owned: tuple[int, ...]
+    gradients: Sequence[tuple[Parameter, Tensor | None]]
+    shared: Step
+    kept: bool = False
+
+    def restore(self) -> None:
+        """Put gradients where they stood when this was recorded."""
+        self.shared.again()
+        for parameter, gradient in self.gradients:
+            parameter.grad = gradient
+
+    def measured(self) -> Measurement:
+        """Fetch the numbers: one wait for a GPU."""
+        sizes = [len(self.owned), *self.owned, math.prod(self.gramians)]
+        means, *by_head, entries = torch.split(self.numbers.cpu(), sizes)
+        head_norms = torch.stack([part.norm() for part in by_head])
+        return Measurement(means, entries.view(self.gramians), head_norms, self.shared, self.kept)
 
 
 class NotFinite(Exception):  # noqa: N818 (whoever trains decides whether it is an error)
@@ -117,6 +156,7 @@ class Learner:
         averages: of the weights over steps, which are evaluated and kept in their place; None keeps
             none.
         observers: are told of each step that was taken, in order.
+        recorder: runs what a static step does on the device.
     """
 
     model: MultitaskModel
@@ -128,6 +168,7 @@ class Learner:
     coupling: Coupling | None = None
     averages: Averages | None = None
     observers: Sequence[Observer] = ()
+    recorder: Recorder = field(default_factory=Recorder)
 
     def step(self, step: int, batch: StepBatch, lr_factor: float) -> StepRecord:
         """Take one step.
@@ -143,7 +184,7 @@ class Learner:
         measured = self.measure(step, batch)
         decision = self.decide(step, batch, measured)
         norm = self.apply(step, batch, measured, decision)
-        penalty = self.update(lr_factor, decision)
+        penalty = self.update(batch, measured, decision, lr_factor)
         for observe in self.observers:
             observe(Taken(step, batch, measured.losses))
 
@@ -165,8 +206,7 @@ class Learner:
             NotFinite: if any isn't.
         """
         rows = None if self.combination.summed else len(batch.sources)
-        losses, shared = self._collect(step, batch, rows)
-        measured = self._to_host(losses, shared, batch)
+        measured = self._passes(step, batch, rows).measured()
         if not measured.is_finite:
             raise NotFinite(step, measured)
         return measured
@@ -193,58 +233,156 @@ class Learner:
         if not math.isfinite(norm):
             raise NotFinite(step, measured, norm)
         factor = clip_factor(norm, self.clip) if self.clip else 1.0
+        weights = balance * factor
+        if batch.static is not None and combined.weights is not None and bool(weights.all()):
+            self._write(batch, measured, combined.weights * factor, weights)
+            return norm
         combined.write(factor)
-        for task, weight in zip(batch.present, (balance * factor).tolist(), strict=True):
+        for task, weight in zip(batch.present, weights.tolist(), strict=True):
             self._weigh_head(task, weight)
         return norm
 
-    def update(self, lr_factor: float, decision: Decision) -> float | None:
+    def update(
+        self, batch: StepBatch, measured: Measurement, decision: Decision, lr_factor: float
+    ) -> float | None:
         """Take the optimizer's step, and keep the states of rule and method; return the penalty."""
         penalty = None if self.coupling is None else self.coupling.pull()
         scale_lr(self.optimizer, lr_factor)
-        self.optimizer.step()
+        buckets = self.optimizer.advance()
+        if batch.static is not None and all(bucket.fits_fused_kernel() for bucket in buckets):
+            self._update(buckets, measured.kept)
+        else:
+            self.optimizer.finish(buckets)
         self.combination.keep(decision)
         return penalty
 
+    def _write(
+        self, batch: StepBatch, measured: Measurement, shared: Tensor, heads: Tensor
+    ) -> None:
+        """Write a static step's gradients by weights that the device holds.
+
+        Args:
+            batch: the step's.
+            measured: in it.
+            shared: the weights of J's rows, [t] or [groups, t].
+            heads: those of each present task's own gradients, [h]; none is 0.
+        """
+        owned = [self.head_gradients(task) for task in batch.present]
+
+        def work(tensors: Mapping[str, Tensor]) -> None:
+            measured.shared.write(tensors["shared"])
+            for gradients, weight in zip(owned, tensors["heads"], strict=True):
+                if gradients:
+                    torch._foreach_mul_(gradients, weight)
+
+        weights = {"shared": shared, "heads": heads}
+        if self._recorded(("write", measured.shared), weights, work, measured.kept):
+            measured.shared.write_again()
+
+    def _update(self, buckets: Sequence[Bucket], kept: bool) -> None:
+        """Take the optimizer's step by numbers that the device holds.
+
+        Args:
+            buckets: of the step.
+            kept: whether its gradients stand in a recording's memory.
+        """
+        gradients = [gradient for bucket in buckets for gradient in bucket.grads]
+        key = tuple(len(bucket.grads) for bucket in buckets), *(g.data_ptr() for g in gradients)
+        numbers = {
+            "rates": torch.tensor([bucket.group["lr"] for bucket in buckets]),
+            "counts": torch.tensor([float(bucket.step) for bucket in buckets]),
+        }
+        self._recorded(
+            ("update", *key),
+            numbers,
+            lambda tensors: self.optimizer.update(buckets, tensors["rates"], tensors["counts"]),
+            kept,
+        )
+
+    def _recorded(
+        self, key: Hashable, numbers: Mapping[str, Tensor],
+        work: Callable[[Mapping[str, Tensor]], None], kept: bool,
+    ) -> bool:  # fmt: skip
+        """Do some work by numbers from the host; return whether a recording did it again.
+
+        Args:
+            key: all of the work but the numbers follows from it.
+            numbers: on the host.
+            work: given them as float32 on the device.
+            kept: whether what it reads and writes stands where it will stand again.
+        """
+        device = self.objective.device
+        tensors = {
+            name: number.float().to(device, non_blocking=True) for name, number in numbers.items()
+        }
+        if not kept:
+            work(tensors)
+            return False
+        return self.recorder.run(key, tensors, work).again
+
     def gramian(self, step: int, batch: StepBatch) -> Tensor:
         """Return G of a batch, float64 [t, t], without a step: nothing is updated."""
-        _, shared = self._collect(step, batch, len(batch.sources))
-        gramian = shared.gramian().cpu()
+        passed = self._passes(step, batch, len(batch.sources))
         self.optimizer.zero_grad()
-        return gramian
+        return passed.measured().gramians.sum(0)
 
     def head_gradients(self, task: int) -> list[Tensor]:
         """Return the gradients of what a task has of its own."""
         parameters = self.model.own_parameters(task)
         return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
-    def _collect(self, step: int, batch: StepBatch, rows: int | None) -> tuple[Tensor, Step]:
-        """Take all passes: each task's mean loss [h], and the shared gradients."""
+    def _passes(self, step: int, batch: StepBatch, rows: int | None) -> Passed:
+        """Take all passes forward and back.
+
+        Args:
+            step: keys the draws.
+            batch: the step's examples.
+            rows: of J; None collects one gradient for all.
+        """
+        if batch.static is None:
+            return self._pass(step, batch, rows)
+        self.jacobian.reserve(1 if rows is None else len(self.combination.names))
+        DropoutStream(self.objective.seed, step).begin(self.objective.device)
+        passed, kept, again = self.recorder.run(
+            ("passes", rows, batch.size),
+            batch.tensors,
+            lambda tensors: self._pass(step, batch.holding(tensors), rows),
+        )
+        if again:
+            self.optimizer.zero_grad()
+            passed.restore()
+        return replace(passed, kept=kept)
+
+    def _pass(self, step: int, batch: StepBatch, rows: int | None) -> Passed:
+        """Take all passes as they are; of a static step nothing but the device is asked."""
         self.optimizer.zero_grad()
-        parts, shared = [], self.jacobian.begin(rows, self._word_ids(batch))
+        parts = []
+        shared = self.jacobian.begin(rows, self._word_ids(batch), static=batch.static is not None)
         with shared.collecting(), self.objective.trained_at(step):
             for means in self.objective.means(step, batch):
                 torch.autograd.backward(batch.total(means))
                 parts.append(means.detach().double())
-        return torch.stack(parts).sum(0), shared
+        losses = torch.stack(parts).sum(0)
+        owned = [
+            [p for p in self.model.own_parameters(task) if p.grad is not None]
+            for task in batch.present
+        ]
+        flat = [gradient for task in batch.present for gradient in self.head_gradients(task)]
+        norms = torch.stack(torch._foreach_norm(flat)).double() if flat else losses[:0]
+        gramians = shared.gramians()
+        return Passed(
+            torch.cat([losses, norms, gramians.flatten()]),
+            tuple(gramians.shape),
+            tuple(map(len, owned)),
+            [(parameter, parameter.grad) for of in owned for parameter in of],
+            shared,
+        )
 
     def _word_ids(self, batch: StepBatch) -> Tensor:
         """Return the ids of the words that may have a gradient: the step's, or all."""
         if self.model.uses_word_table(batch.present):
             return torch.arange(self.model.encoder.config.vocab_size)
         return batch.token_ids
-
-    def _to_host(self, losses: Tensor, shared: Step, batch: StepBatch) -> Measurement:
-        """Fetch losses, Gram matrices and the norms of heads' gradients: one wait for a GPU."""
-        heads = [self.head_gradients(task) for task in batch.present]
-        flat = [gradient for gradients in heads for gradient in gradients]
-        norms = torch.stack(torch._foreach_norm(flat)).double() if flat else losses[:0]
-        gramians = shared.gramians()
-        fetched = torch.cat([losses, norms, gramians.flatten()]).cpu()
-        sizes = [len(losses), *map(len, heads), gramians.numel()]
-        means, *by_head, entries = torch.split(fetched, sizes)
-        head_norms = torch.stack([part.norm() for part in by_head])
-        return Measurement(means, entries.view(gramians.shape), head_norms, shared)
 
     def _weigh_head(self, task: int, weight: float) -> None:
         """Multiply a task's own gradients; with 0 there are none, so nothing decays either."""

@@ -5,7 +5,7 @@
 Each sequence attends to itself alone: softmax(q kᵀ / √d) v (Vaswani et al. 2017, equation 1).
 `formula` goes sequence by sequence, as that reads. `bucketed` groups sequences of similar
 length into batched products, with a backward pass of its own; `flash` is a GPU's kernel, and
-`padded` is for graphs that other runtimes execute.
+`padded` is for graphs that other runtimes execute, and `segments` for steps that are recorded.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from accord.kernels.attention import bucketed, flash, padded
+from accord.kernels.attention import bucketed, flash, padded, segments
 from accord.kernels.attention.formula import reference
 from accord.kernels.attention.plan import AttentionPlan, plan_attention
 from accord.kernels.dropout import DropoutKey
@@ -48,4 +48,6 @@ def attend(
         return padded.attend(query, key_value, plan, heads)
     if query.is_cuda and query.dtype == torch.bfloat16 and flash.works(query.device):
         return flash.attend(query, key_value, plan, heads, p, key)
+    if isinstance(plan, segments.SegmentPlan):
+        return segments.attend(query, key_value, plan, heads, p, key)
     return bucketed.attend(query, key_value, plan, heads, p, key)

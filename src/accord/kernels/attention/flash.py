@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from accord.kernels.attention.formula import reference
 from accord.kernels.attention.plan import AttentionPlan, plan_attention
-from accord.kernels.dropout import DropoutKey
+from accord.kernels.dropout import DropoutKey, DropoutStream
 
 _TOLERANCE = 0.02  # relative: several roundings to bfloat16
 _WIDTHS = 8  # the kernel takes heads whose width is a multiple of it
@@ -56,7 +56,7 @@ class _Flash(torch.autograd.Function):
         k, v = widened(key_value.view(len(key_value), 2, heads, -1)).unbind(1)
         starts_q, starts_k, longest_q, longest_k = plan.starts()
         rate = 0.0 if key is None else p
-        if key is not None and p:
+        if key is not None and p and not isinstance(key, DropoutStream):
             torch.cuda.default_generators[query.device.index or 0].manual_seed(key.number())
         out, logsumexp, state, unused, _ = torch.ops.aten._flash_attention_forward(
             q, k, v, starts_q, starts_k, longest_q, longest_k, rate, False, False,

@@ -1,0 +1,175 @@
+"""Work on a device that is recorded once for each of its shapes, and run again with other data.
+
+On a GPU a recording is a CUDA graph: hundreds of kernels are launched by one call, where Python
+would launch each. Whether work is recorded or run as it is changes no bit of what it gives: the
+same kernels run on the same numbers. So what is recorded is no state, and a run that resumes begins
+without any.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+Inputs = Mapping[str, Tensor]
+
+_RECORDINGS = 48  # kept: the sizes of a run's steps are fewer, mostly
+_SIGHTINGS = 1024  # keys that are remembered as seen
+
+
+class Graphs(Protocol):
+    """How a device records work."""
+
+    def running(self) -> AbstractContextManager[Any]:
+        """Return the block in which all work runs, recorded or not."""
+        ...
+
+    def record(self, work: Callable[[], T]) -> tuple[T, Callable[[], None]]:
+        """Do some work once; return what it gives, and what does it again in the same memory."""
+        ...
+
+
+class CudaGraphs:
+    """CUDA graphs of one memory pool: one runs at a time, and each may write where another did.
+
+    Args:
+        device: the GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def running(self) -> AbstractContextManager[Any]:
+        """Return the block in which all work runs: a stream of its own, which waits for the other
+        one and is waited for."""
+        return _Aside(self._stream)
+
+    def record(self, work: Callable[[], T]) -> tuple[T, Callable[[], None]]:
+        """Do some work once, and return what it gives, and what does it again."""
+        graph = torch.cuda.CUDAGraph()
+        # Other threads may allocate meanwhile: batches are made in one.
+        with torch.cuda.graph(
+            graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+        ):
+            result = work()
+        graph.replay()
+        return result, graph.replay
+
+
+class _Aside:
+    """Runs a block on a stream, after what the current one was given and before what it will be."""
+
+    def __init__(self, stream: torch.cuda.Stream) -> None:
+        self._stream, self._outer = stream, torch.cuda.current_stream(stream.device)
+        self._block = torch.cuda.stream(stream)
+
+    def __enter__(self) -> None:
+        self._stream.wait_stream(self._outer)
+        self._block.__enter__()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *error: object) -> None:
+        self._block.__exit__(*error)
+        self._outer.wait_stream(self._stream)
+
+
+@dataclass
+class Recording(Generic[T]):
+    """Recorded work.
+
+    Attributes:
+        inputs: what it reads, in memory of its own.
+        result: what it gave when it was recorded; run again, the same tensors hold what it gives.
+        run: does it again.
+    """
+
+    inputs: Inputs
+    result: T
+    run: Callable[[], None]
+
+
+class Ran(NamedTuple, Generic[T]):
+    """What some work gave.
+
+    Attributes:
+        result: of it.
+        kept: whether its tensors are a recording's, and will hold what that gives next.
+        again: whether a recording ran: what else the work does on the host was not done.
+    """
+
+    result: T
+    kept: bool
+    again: bool
+
+
+@dataclass
+class Recorder:
+    """Runs work as it is when its key is first seen, records it the second time, then runs that.
+
+    Recordings that were not used for long are dropped; the work is recorded again.
+
+    Attributes:
+        graphs: how the device records; None never does.
+        limit: how many recordings are kept.
+        recorded: how often something was recorded.
+        seconds: what that took.
+    """
+
+    graphs: Graphs | None = None
+    limit: int = _RECORDINGS
+    recorded: int = 0
+    seconds: float = 0.0
+    _recordings: OrderedDict[Hashable, Recording[Any]] = field(default_factory=OrderedDict)
+    _seen: OrderedDict[Hashable, None] = field(default_factory=OrderedDict)
+
+    def run(self, key: Hashable, inputs: Inputs, work: Callable[[Inputs], T]) -> Ran[T]:
+        """Do some work.
+
+        Args:
+            key: all of it but the numbers in its inputs follows from this.
+            inputs: the tensors that it reads, of shapes that follow from the key.
+            work: does it, given these or copies.
+        """
+        with nullcontext() if self.graphs is None else self.graphs.running():
+            if key in self._recordings:
+                return self._again(key, inputs)
+            if self.graphs is None or not self._is_known(key):
+                return Ran(work(inputs), kept=False, again=False)
+            return Ran(self._record(key, inputs, work), kept=True, again=False)
+
+    def _again(self, key: Hashable, inputs: Inputs) -> Ran[Any]:
+        recording = self._recordings[key]
+        self._recordings.move_to_end(key)
+        for name, tensor in inputs.items():
+            recording.inputs[name].copy_(tensor, non_blocking=True)
+        recording.run()
+        return Ran(recording.result, kept=True, again=True)
+
+    def _record(self, key: Hashable, inputs: Inputs, work: Callable[[Inputs], T]) -> T:
+        assert self.graphs is not None
+        start = time.perf_counter()
+        own = {name: tensor.clone() for name, tensor in inputs.items()}
+        result, run = self.graphs.record(lambda: work(own))
+        self._recordings[key] = Recording(own, result, run)
+        if len(self._recordings) > self.limit:
+            self._recordings.popitem(last=False)
+        self.recorded += 1
+        self.seconds += time.perf_counter() - start
+        return result
+
+    def _is_known(self, key: Hashable) -> bool:
+        """Whether a key was seen before; it is from now on."""
+        known = key in self._seen
+        self._seen[key] = None
+        self._seen.move_to_end(key)
+        if len(self._seen) > _SIGHTINGS:
+            self._seen.popitem(last=False)
+        return known

@@ -1,0 +1,49 @@
+"""Which runs take steps of static shapes, recorded once a size as CUDA graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from accord.kernels.attention import flash
+from accord.kernels.recorder import CudaGraphs, Recorder
+from accord.plan.run import StagePlan
+from accord.training.step import Learner
+
+
+def recorder_of(device: torch.device) -> Recorder:
+    """Return what runs static steps on a device: recorded on a GPU, as they are elsewhere."""
+    return Recorder(CudaGraphs(device) if device.type == "cuda" else None)
+
+
+def records(plan: StagePlan, learner: Learner, device: torch.device) -> bool:
+    """Whether a run's steps are of static shapes, as far as each step's examples allow."""
+    return device.type == "cuda" and not any(obstacles(plan, learner, device))
+
+
+def obstacles(plan: StagePlan, learner: Learner, device: torch.device) -> Iterator[str]:
+    """Yield what of a run has shapes or steps of its own, in a user's words.
+
+    Args:
+        plan: of the run.
+        learner: as the run has it.
+        device: a GPU.
+    """
+    training, objective = plan.training, learner.objective
+    if plan.encoder.frozen:
+        yield "the encoder is frozen"
+    if not objective.matmul.bfloat16 or not flash.works(device):
+        yield "without training.precision = 'bfloat16', or flash attention, sequences are padded"
+    if plan.encoder.gradient_checkpointing:
+        yield "encoder.gradient_checkpointing draws masks twice"
+    if training.micro_batch_tokens is not None:
+        yield "training.micro_batch_tokens makes several passes"
+    if objective.regularisation is not None:
+        yield "training.regularisers take passes of their own"
+    if objective.unfreezing is not None:
+        yield "training.unfreeze_over changes what is trained"
+    if learner.model.parts is not None:
+        yield "[sharing] gives tasks parts of the encoder"
+    if not all(task.labelled for task in learner.model.tasks):
+        yield "texts without labels differ in how many words they hide"

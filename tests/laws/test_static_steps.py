@@ -1,0 +1,170 @@
+"""Steps of static shapes: they measure what others do, and recorded they change no bit."""
+
+import copy
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import torch
+from tape import TapeGraphs
+from torch import Tensor
+from worlds import COSINE, MIXES, QUORA, SST, STS, MakeEncoder, Split, World, assert_rows_close
+
+from accord.encoders.packing import TokenSequence, pack
+from accord.encoders.static import pack_static, size_of
+from accord.kernels.recorder import Recorder
+from accord.optim.adamw import AdamW, parameter_groups
+
+Sequences = Callable[..., list[TokenSequence]]
+
+
+@pytest.fixture
+def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let sizes differ by 32, so that a step has not all of a small vocabulary's words."""
+    monkeypatch.setattr("accord.encoders.static._STEP", 32)
+
+
+@pytest.mark.usefixtures("small_sizes")
+@pytest.mark.quick("five", "all poolings")
+@pytest.mark.parametrize("joint", [False, True], ids=["per-task", "joint"])
+@pytest.mark.parametrize("mix", MIXES)
+def test_static_steps_measure_what_packed_ones_do(
+    mix: str, joint: bool, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    worlds = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        worlds.append(World(MIXES[mix], tiny_encoder(), random_split, joint=joint))
+    plain, world = worlds
+    for number, every in enumerate([[4, 3, 2, 5, 3], [1, 0, 4, 3, 0], [2, 2, 2, 2, 2]]):
+        counts = every[: len(world.tasks)]
+        expected = plain.step(plain.batch(counts, seed=number))
+        batch = world.batch(counts, seed=number, static=True)
+        assert batch.static is not None
+        record = world.step(batch)
+        assert record.losses == pytest.approx(expected.losses, rel=1e-5)
+        assert record.gradient_norm == pytest.approx(expected.gradient_norm, rel=1e-4)
+        if not joint:
+            assert_rows_close(world.jacobian.J, plain.jacobian.J)
+            torch.testing.assert_close(world.jacobian.G, plain.jacobian.G, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(world.written(), plain.written(), rtol=1e-4, atol=1e-4)
+        for ours, theirs in zip(world.own_parameters(), plain.own_parameters(), strict=True):
+            assert (ours.grad is None) is (theirs.grad is None)
+            if ours.grad is not None:
+                torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5)
+
+
+def trained(world: World, steps: int, recorder: Recorder) -> list[object]:
+    """Everything that some steps leave, with dropout, of batches of several sizes."""
+    named = [(world.model.encoder.named_parameters(), 1e-3)]
+    named += [(world.model.heads.named_parameters(), 1e-2)]
+    learner = world.learner
+    learner.optimizer = AdamW(parameter_groups(named, 0.01), lr=1e-3)
+    learner.recorder, learner.clip = recorder, 1.0
+    world.model.encoder.set_dropout(0.2)
+    records = []
+    for step in range(steps):
+        # The step without the second task is recorded before its pooler was ever trained.
+        counts = [[3, 0, 3], [3, 3, 3], [3, 0, 3], [2, 4, 1]][0 if step < 4 else step % 4]
+        static = step % 7 != 6  # between them come steps that can't be static
+        records.append(world.step(world.batch(counts, seed=step, static=static), step))
+    return copy.deepcopy([
+        [p.detach() for p in world.model.parameters()], learner.optimizer.state_dict()["state"],
+        [(each.losses, each.gradient_norm) for each in records],
+    ])  # fmt: skip
+
+
+@pytest.mark.usefixtures("small_sizes")
+@pytest.mark.parametrize("joint", [False, True], ids=["per-task", "joint"])
+@pytest.mark.parametrize(
+    "tasks", [[SST, QUORA, STS], [COSINE, QUORA, SST]], ids=["poolings", "cosine"]
+)
+def test_a_recorded_step_changes_no_bit(
+    tasks: list, joint: bool, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    actual = []
+    graphs = TapeGraphs()
+    for recorder in (Recorder(), Recorder(graphs), Recorder(TapeGraphs(), limit=2)):
+        torch.manual_seed(0)
+        world = World(tasks, tiny_encoder(), random_split, joint=joint)
+        actual.append(trained(world, 44, recorder))
+        assert bool(recorder.recorded) is (recorder.graphs is not None)
+    plain, recorded, few = actual
+    assert graphs.runs > 24
+    assert same(recorded, plain)
+    assert same(few, plain)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mix", MIXES)
+def test_every_mix_of_tasks_can_be_recorded(
+    mix: str, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    worlds = []
+    for recorder in (Recorder(), Recorder(TapeGraphs())):
+        torch.manual_seed(0)
+        world = World(MIXES[mix], tiny_encoder(), random_split)
+        world.learner.recorder = recorder
+        worlds.append([world.step(world.batch(seed=step, static=True)) for step in range(6)])
+        assert (recorder.recorded >= 3) is (recorder.graphs is not None)
+    for one, other in zip(*worlds, strict=True):
+        assert one.losses == other.losses
+        assert same(one.gramian, other.gramian)
+
+
+def test_masks_follow_from_the_step_alone(tiny_encoder: MakeEncoder, random_split: Split) -> None:
+    world = World([SST, STS], tiny_encoder(), random_split)
+    world.model.encoder.set_dropout(0.3)
+    world.learner.recorder = Recorder(TapeGraphs())
+    batch = world.batch(static=True)
+    losses = [world.step(batch, number).losses for number in (5, 6, 5, 7, 6)]  # at rate 0
+    assert losses[0] == losses[2]
+    assert losses[1] == losses[4]
+    assert len({one["sst"] for one in losses}) == 3
+
+
+def same(one: object, other: object) -> bool:
+    """Whether all is equal to the bit."""
+    if isinstance(one, Tensor):
+        return torch.equal(one, other)  # type: ignore[arg-type]
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)  # type: ignore
+    if isinstance(one, list | tuple):
+        return all(same(a, b) for a, b in zip(one, other, strict=True))  # type: ignore[call-overload]
+    return one == other
+
+
+def test_sizes_are_few_and_waste_little() -> None:
+    sizes = [size_of(count) for count in range(1, 70_000)]
+    assert sizes == sorted(sizes)
+    assert all(count <= size for count, size in enumerate(sizes, 1))
+    assert all(size <= max(count + 255, 1.0625 * count) for count, size in enumerate(sizes, 1))
+    assert len({*sizes}) < 16 * 7
+
+
+def test_fillers_stand_where_they_should(random_sequences: Sequences) -> None:
+    for lengths in [([5, 1, 9], [3]), ([32], [64, 200]), ([1],), ([7] * 60, [300] * 9, [2])]:
+        tasks = [random_sequences(of, seed) for seed, of in enumerate(lengths)]
+        batch, plain = pack_static(tasks, 60), pack(tasks)
+        starts, ends = batch.starts.tolist(), batch.token_ends.tolist()
+        assert starts[-1] == ends[-1] == len(batch.input_ids) == size_of(ends[-1])
+        assert all(end % 32 == 0 for end in ends)
+        counts = [b - a for a, b in pairwise(starts)]
+        assert max(counts) <= batch.longest
+        for (start, stop), (a, b) in zip(batch.task_sequences, plain.task_sequences, strict=True):
+            assert counts[start:stop] == list(plain.lengths[a:b])
+            ours = slice(starts[start], starts[stop])
+            theirs = slice(plain.cu_seqlens[a], plain.cu_seqlens[b])
+            for name in ("input_ids", "position_ids", "token_type_ids"):
+                assert torch.equal(getattr(batch, name)[ours], getattr(plain, name)[theirs]), name
+        distinct = batch.table_ids.tolist()
+        assert len({*distinct}) == len(distinct)
+        assert {*batch.input_ids.tolist()} <= {*distinct} <= {*range(60)}
+
+
+def test_batches_of_one_size_share_it(random_sequences: Sequences) -> None:
+    one = pack_static([random_sequences([5, 9], 0), random_sequences([3], 1)], 60)
+    other = pack_static([random_sequences([7, 2], 2), random_sequences([30], 3)], 60)
+    more = pack_static([random_sequences([5, 9, 4], 0), random_sequences([3], 1)], 60)
+    assert one.size == other.size
+    assert one.size != more.size
