@@ -22,6 +22,7 @@ from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
 from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.encoders.packing import TokenSequence, pack
 from accord.encoders.pretrained import load_encoder
+from accord.encoders.static import pack_static
 from accord.gradients import get_method
 from accord.kernels.matmul import choose_matmul_policy
 from accord.kinds import labelled_kind, task_section
@@ -32,6 +33,7 @@ from accord.plan.tasks import task_plan
 from accord.tasks import Task
 from accord.training.combining import Combination
 from accord.training.objective import Objective
+from accord.training.recording import recorder_of
 from accord.training.step import Learner
 
 ROOT = Path(__file__).parents[1]
@@ -165,15 +167,23 @@ def workload(
     return Workload(resolved, drawn, source)
 
 
-def step_batch(batch: Batch, multiple: int, device: torch.device) -> StepBatch:
-    """Pack a super batch, as the loader does."""
-    packed, count = pack(batch.sequences, multiple), len(batch.sequences)
+def step_batch(
+    batch: Batch, multiple: int, device: torch.device, vocabulary: int | None = None
+) -> StepBatch:
+    """Pack a super batch, as the loader does: in static shapes given how many words there are."""
+    count = len(batch.sequences)
+    if vocabulary is None:
+        packed = pack(batch.sequences, multiple)
+        ids = packed.input_ids
+    else:
+        packed = pack_static(batch.sequences, vocabulary)
+        ids = packed.table_ids
     wanted = [target.to(device) for target in batch.targets]
     tasks = tuple(range(count))
     views = tuple(View(task, task) for task in tasks)
     return StepBatch(
         tasks, tuple(np.arange(len(target)) for target in batch.targets),
-        [MicroBatch(packed.to(device), wanted, views)], batch.tokens, packed.input_ids,
+        [MicroBatch(packed.to(device), wanted, views)], batch.tokens, ids,
         sources=tasks, group_of=tasks, weights=(1.0,) * count,
     )  # fmt: skip
 
@@ -205,12 +215,13 @@ def our_step(
     combination.summed = joint
     learner = Learner(
         model, AdamW(groups), Objective(model, matmul=matmul),
-        combination, jacobian, clip=0.0,
+        combination, jacobian, clip=0.0, recorder=recorder_of(device),
     )  # fmt: skip
     model.train()
+    static = bert.config.vocab_size if device.type == "cuda" and bfloat16 else None
 
     def side(step: int) -> None:
-        batch = step_batch(work.batch(step), matmul.row_multiple, device)
+        batch = step_batch(work.batch(step), matmul.row_multiple, device, static)
         learner.step(step, batch, 1.0)
 
     return side

@@ -12,12 +12,15 @@ from torch import Tensor, nn
 from workload import encoder, step_batch, workload
 
 from accord.gradients import get_method
+from accord.kernels.dropout import DropoutStream
 from accord.kernels.matmul import choose_matmul_policy
+from accord.kernels.recorder import Recorder as StepRecorder
 from accord.model.multitask import MultitaskModel
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
 from accord.training.combining import Combination
 from accord.training.objective import Objective
+from accord.training.recording import recorder_of
 from accord.training.step import Learner
 from gpu.figures import Figure, Recorder
 from gpu.repeating import repeatability
@@ -31,8 +34,13 @@ PACKED_ERROR = 1e-4
 def measure(recorder: Recorder, settings: Settings) -> None:
     """Try every law."""
     for bfloat16 in (False, True):
-        name = f"one backward is T backwards, {'bfloat16' if bfloat16 else 'float32'}"
-        recorder.check(name, partial(one_backward, recorder, settings, name, bfloat16), law=True)
+        for static in (False, True):
+            name = f"one backward is T backwards, {'bfloat16' if bfloat16 else 'float32'}"
+            name += ", static shapes" if static else ""
+            law = partial(one_backward, recorder, settings, name, bfloat16, static)
+            recorder.check(name, law, law=True)
+    name = "recorded steps change no bit"
+    recorder.check(name, partial(recorded, recorder, settings, name), law=True)
     recorder.check(
         "packed is transformers", partial(packed, recorder, settings, "packed is transformers"),
         law=transformers_there(),
@@ -53,7 +61,9 @@ def transformers_there() -> bool:
     return find_spec("transformers") is not None
 
 
-def one_backward(recorder: Recorder, settings: Settings, name: str, bfloat16: bool) -> None:
+def one_backward(
+    recorder: Recorder, settings: Settings, name: str, bfloat16: bool, static: bool
+) -> None:
     """Hold J of one backward pass beside autograd's gradient of each task's loss."""
     device = settings.device
     work = workload(settings.data, batch_size=settings.examples(16), batches=1)
@@ -65,16 +75,47 @@ def one_backward(recorder: Recorder, settings: Settings, name: str, bfloat16: bo
         model, AdamW(groups), Objective(model, matmul=matmul),
         Combination.of(work.tasks, get_method("pcgrad")), jacobian,
     )  # fmt: skip
-    batch = step_batch(work.batches[0], matmul.row_multiple, device)
+    words = model.encoder.config.vocab_size if static else None
+    batch = step_batch(work.batches[0], matmul.row_multiple, device, words)
     learner.gramian(0, batch)
     assert jacobian.step is not None
     ours = jacobian.step.dense()
+    if static:  # seeds the stream that masks come from, as the step did
+        DropoutStream(learner.objective.seed, 0).begin(device)
     (losses,) = learner.objective.means(0, batch)
     word = model.encoder.embeddings.word
     columns = [p for p in model.encoder.parameters() if p is not word] + [word]
     errors = [relative(ours[t], flat_gradient(loss, columns)) for t, loss in enumerate(losses)]
     recorder.add(Figure(name, max(errors), "law", ROW_ERROR[bfloat16], note="relative, worst task"))
     clear(device)
+
+
+def recorded(recorder: Recorder, settings: Settings, name: str) -> None:
+    """Train some steps whose sizes come again, recorded and as they are."""
+    device, steps = settings.device, 24
+    work = workload(settings.data, batch_size=settings.examples(32), batches=4)
+    trained = []
+    for recorded in (False, True):
+        model = MultitaskModel(encoder(settings.size("minilm")), work.tasks).to(device).train()
+        groups = parameter_groups([(model.named_parameters(), 1e-4)], 0.01)
+        matmul = choose_matmul_policy(device, bfloat16=True)
+        learner = Learner(
+            model, AdamW(groups), Objective(model, matmul=matmul),
+            Combination.of(work.tasks, get_method("pcgrad")),
+            Jacobian(model.encoder.parameters(), model.encoder.embeddings.word),
+            recorder=recorder_of(device) if recorded else StepRecorder(),
+        )  # fmt: skip
+        words = model.encoder.config.vocab_size
+        with torch.random.fork_rng():
+            for step in range(steps):
+                batch = step_batch(work.batch(step), matmul.row_multiple, device, words)
+                learner.step(step, batch, 1.0)
+        trained.append([parameter.detach().cpu() for parameter in model.parameters()])
+        made, seconds = learner.recorder.recorded, learner.recorder.seconds
+        clear(device)
+    worst = max(float((a - b).abs().max()) for a, b in zip(*trained, strict=True))
+    note = f"{made} recordings in {seconds:.1f} s"
+    recorder.add(Figure(name, worst, "law", 0.0, note=note))
 
 
 def flat_gradient(loss: Tensor, columns: list[nn.Parameter]) -> Tensor:
