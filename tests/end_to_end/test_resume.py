@@ -333,6 +333,17 @@ def test_a_run_whose_products_can_t_be_read_is_refused(choosing, stopped):
         resume_run(run, quiet=True)
 
 
+def test_an_edited_precision_is_gone_on_in(choosing, stopped, accord_cli):
+    choosing(MatmulPolicy())
+    run = stopped({"training.epochs": 1, "training.precision": "float32"}, 2)
+    config = run / "config.toml"
+    config.write_text(config.read_text().replace('"float32"', '"bfloat16"'))
+    taken = choosing(ROUNDED)
+    assert accord_cli("resume", run, "--force", "--quiet").code == 0
+    assert set(taken) == {ROUNDED}
+    assert json.loads((run / "resolved.json").read_text())["matmul"]["bfloat16"]
+
+
 def test_a_run_of_exact_onednn_products_goes_on_without_inexact_ones(
     choosing, stopped, monkeypatch, capsys
 ):

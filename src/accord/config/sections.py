@@ -14,7 +14,7 @@ from accord.kinds._sections import AnyTask, LabelledTask
 from accord.metrics import Score
 from accord.registered import registered
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "tf32"]
 SCORE = "score"
 """Where `stop_on` may name a task: all of them."""
 COMBINING = ("balancing", "gradients", "granularity", "tasks_per_step")
@@ -156,7 +156,9 @@ class TrainingConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     precision: Precision = Field(
         "float32",
-        description="'bfloat16': linear layers and attention in bfloat16, weights in float32.",
+        description="'bfloat16': linear layers and attention in bfloat16, weights in float32."
+        " 'tf32': float32, whose products on a GPU may round their operands to TF32; refused where"
+        " there is none. 'float32' never uses it.",
     )
     micro_batch_tokens: PositiveInt | None = Field(
         None, description="Split a step into passes of at most this many tokens; default: one pass."

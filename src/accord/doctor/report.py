@@ -71,7 +71,7 @@ def examine(path: Path) -> Report:
     """
     disk, cache = examine_disk(path), examine_cache()
     device, processor = choose_device("auto"), examine_processor()  # with the threads of a run
-    matmul = choose_matmul_policy(torch.device("cpu"), True)
+    matmul = choose_matmul_policy(torch.device("cpu"), "bfloat16")
     return Report(
         processor=processor,
         memory=examine_memory(),

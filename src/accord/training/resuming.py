@@ -12,6 +12,7 @@ from typing import Any
 from accord.errors import RunFolderError
 from accord.kernels.matmul import MatmulPolicy, onednn_is_exact
 from accord.model.inherited import inheritance_contents
+from accord.plan.run import StagePlan
 from accord.runs.folder import RunFolder, environment
 from accord.runs.lock import now
 from accord.runs.progress import Console
@@ -60,7 +61,7 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
     """
     begun = run.read_json("resolved.json")
     plan, edited = plan_again(run, begun, force)
-    setup = prepare(plan.only, console.say, recorded_matmul_policy(begun, run, console))
+    setup = prepare(plan.only, console.say, recorded_matmul_policy(begun, plan.only, run, console))
     before, device = begun.get("device"), setup.learner.objective.device.type
     if before != device:
         line = f"this run began on {before} and goes on on {device}: its bits will differ"
@@ -212,9 +213,14 @@ def known_fingerprints(run: RunFolder) -> set[str]:
 
 
 def recorded_matmul_policy(
-    begun: Mapping[str, Any], run: RunFolder, console: Console
-) -> MatmulPolicy:
-    """Return how a run multiplied when it began: its later steps have to do so too."""
+    begun: Mapping[str, Any], plan: StagePlan, run: RunFolder, console: Console
+) -> MatmulPolicy | None:
+    """Return how a run multiplied when it began: its later steps have to do so too.
+
+    None where its precision was edited since.
+    """
+    if plan.training.precision != part_of(part_of(begun, "config"), "training").get("precision"):
+        return None
     try:
         matmul = MatmulPolicy(**begun["matmul"])
     except (KeyError, TypeError):

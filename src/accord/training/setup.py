@@ -32,7 +32,7 @@ from accord.model.origin import Origin
 from accord.model.saved import InputFormat
 from accord.optim.averaging import Averages, trained
 from accord.plan.run import StagePlan, Table
-from accord.runs.devices import choose_device
+from accord.runs.devices import check_precision, choose_device
 from accord.runs.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate
 from accord.runs.folder import package_version
 from accord.training.building import (
@@ -214,6 +214,7 @@ def prepare(
         UsageError: whatever is wrong with data or encoder, or with the plan beside them.
     """
     device = choose_device(plan.training.device)
+    check_precision(plan.training.precision, device, "training.precision")
     if plan.training.threads is not None:
         torch.set_num_threads(plan.training.threads)
     folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
@@ -224,7 +225,7 @@ def prepare(
     data = read_data(plan.data, folder, say)
     encoder = build_encoder(plan, folder)
     check_dropout(plan, encoder)
-    matmul = matmul or choose_matmul_policy(device, plan.training.precision == "bfloat16")
+    matmul = matmul or choose_matmul_policy(device, plan.training.precision)
     sources = training_sources(plan, data.train)
     names, sizes = tuple(source.name for source in sources), tuple(map(len, sources))
     sampler = build_sampler(plan, names, sizes, balanced_classes(plan, data.train))

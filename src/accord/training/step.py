@@ -12,6 +12,7 @@ from torch.nn import Parameter
 
 from accord.data.batches import StepBatch
 from accord.kernels.dropout import DropoutStream
+from accord.kernels.matmul import DEFAULT, computing
 from accord.kernels.recorder import Recorder
 from accord.model.multitask import MultitaskModel
 from accord.model.soft import Coupling
@@ -170,6 +171,7 @@ class Learner:
     observers: Sequence[Observer] = ()
     recorder: Recorder = field(default_factory=Recorder)
 
+    @computing(DEFAULT)  # the passes alone are in the run's precision: what is made of them isn't
     def step(self, step: int, batch: StepBatch, lr_factor: float) -> StepRecord:
         """Take one step.
 
@@ -320,6 +322,7 @@ class Learner:
             return False
         return self.recorder.run(key, tensors, work).again
 
+    @computing(DEFAULT)
     def gramian(self, step: int, batch: StepBatch) -> Tensor:
         """Return G of a batch, float64 [t, t], without a step: nothing is updated."""
         passed = self._passes(step, batch, len(batch.sources))
