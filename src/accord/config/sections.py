@@ -184,6 +184,11 @@ class TrainingConfig(Section):
         " container's quota allows less.",
     )
     device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'.")
+    deterministic: bool = Field(
+        True,
+        description="Whether a run on a GPU adds up in one order, so that the same run there gives"
+        " the same bits; false is left to torch. On a CPU runs are repeatable anyway.",
+    )
 
 
 class SharingConfig(Section):

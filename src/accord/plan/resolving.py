@@ -151,6 +151,10 @@ def _training(
         gramian=keys("training.gramian", shared),
         layer_decay=keys("training.layer_decay", "" if copies else shared),
         micro_batch_tokens=keys("training.micro_batch_tokens", mode),
+        deterministic=keys(
+            "training.deterministic",
+            "training.device is 'cpu'" if keys("training.device") == "cpu" else "",
+        ),
         halves_every=keys("training.halves_every", shared),
     )
 

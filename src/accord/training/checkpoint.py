@@ -20,7 +20,7 @@ from accord.optim.state import load_state_tensors, state_tensors
 from accord.training.step import Learner
 from accord.untrusted import read_json
 
-FORMAT = 4
+FORMAT = 5
 """Goes up when a checkpoint's files or their meaning change: others are refused."""
 
 FILES = (
@@ -55,6 +55,7 @@ class RunState:
         fingerprint: of the config and the data files' content.
         threads: CPU threads; another number changes the last bits of sums.
         versions: of the packages whose arithmetic a step is made of.
+        repeatable: whether the same run on this machine would give the same bits, so far.
         format: of the checkpoint.
     """
 
@@ -69,6 +70,7 @@ class RunState:
     fingerprint: str = ""
     threads: int = 0
     versions: dict[str, str] = field(default_factory=dict)
+    repeatable: bool = True
     format: int = FORMAT
 
 

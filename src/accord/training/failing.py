@@ -19,6 +19,7 @@ from accord.errors import (
     TrainingError,
 )
 from accord.runs.folder import RunFolder
+from accord.runs.repeatable import unordered
 from accord.training.setup import Setup
 
 _NAMED = 8  # examples that a message names
@@ -40,6 +41,12 @@ def in_words(setup: Setup, run: RunFolder, error: BaseException) -> BaseExceptio
         return TrainingError(
             "out of memory: set training.micro_batch_tokens or encoder.gradient_checkpointing;"
             f" '{str(error).splitlines()[0]}'"
+        )
+    if what := unordered(error):
+        return TrainingError(
+            f"training.deterministic: torch has no repeatable way to compute {what} here;"
+            f" deterministic = false in {run.path / 'config.toml'} does without, and then"
+            f" 'accord resume {run.path}' goes on"
         )
     if isinstance(error, OSError):
         return TrainingError(f"{run.path}: {error}; 'accord resume {run.path}' goes on")

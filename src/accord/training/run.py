@@ -18,6 +18,7 @@ from accord.plural import count
 from accord.runs.folder import STATUS, RunFolder, environment
 from accord.runs.memory import keep_freed_memory, restart_peak
 from accord.runs.progress import Console
+from accord.runs.repeatable import in_one_order
 from accord.runs.results import read_results
 from accord.runs.signals import StopSignals
 from accord.training.best import best_fault, publish_best
@@ -209,6 +210,7 @@ def _train(
     restart_peak()  # of another run before, in this process
     progress.fingerprint, progress.threads = setup.fingerprint, torch.get_num_threads()
     progress.versions = versions()
+    progress.repeatable &= setup.is_repeatable
     try:
         run.write_json("environment.json", environment(progress.threads, str(setup.device)))
         for folder in (run.path, run.predictions, run.checkpoints):
@@ -218,7 +220,10 @@ def _train(
             warn(run, console, f"{lost}; the run itself goes on as it was")
         run.set_status("running", step=progress.step, steps=setup.total_steps)
         say(run, console, *headline(setup), note)
-        with StopSignals(at_once=True):
+        if setup.unordered:
+            warn(run, console, setup.unordered)
+        on_gpu = setup.device.type != "cpu"
+        with StopSignals(at_once=True), in_one_order(on_gpu and setup.is_repeatable):
             if setup.plan.encoder.frozen:
                 console.say("encoding the training and dev data once")
                 setup.encode_data()

@@ -35,6 +35,7 @@ from accord.plan.run import StagePlan, Table
 from accord.runs.devices import check_precision, choose_device
 from accord.runs.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate
 from accord.runs.folder import package_version
+from accord.runs.repeatable import order_fault
 from accord.training.building import (
     build_combination,
     build_encoder,
@@ -77,6 +78,7 @@ class Setup:
         dev_features: likewise of its dev rows.
         unused: what of the config makes no difference, one line each.
         static: whether steps are packed in static shapes, where their examples allow it.
+        unordered: why its sums have no fixed order though they are to have one; else empty.
     """
 
     plan: StagePlan
@@ -91,10 +93,17 @@ class Setup:
     dev_features: list[Pooled] | None = None
     unused: Sequence[str] = ()
     static: bool = False
+    unordered: str = ""
 
     def warnings(self) -> list[str]:
         """Return the warnings before the run begins, one line each."""
         return [*self.unused, *map(str, data_warnings(self.data.facts))]
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the same run on this machine would give the same bits."""
+        ordered = self.plan.training.deterministic and not self.unordered
+        return self.device.type == "cpu" or ordered
 
     @property
     def total_steps(self) -> int:
@@ -215,6 +224,7 @@ def prepare(
     """
     device = choose_device(plan.training.device)
     check_precision(plan.training.precision, device, "training.precision")
+    unordered = order_fault(device) if plan.training.deterministic else ""
     if plan.training.threads is not None:
         torch.set_num_threads(plan.training.threads)
     folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
@@ -257,6 +267,7 @@ def prepare(
     return Setup(
         plan, data, sources, folder, learner, sampler, device, fingerprint, unused=unused,
         static=static,
+        unordered=unordered,
     )  # fmt: skip
 
 
