@@ -58,3 +58,10 @@ def takes_precision(precision: str, device: torch.device) -> bool:
     Where it can't, it can evaluate what was trained so in float32: TF32 is a permission to round.
     """
     return precision != "tf32" or has_tf32(device)
+
+
+def card_of(device: torch.device) -> dict[str, str]:
+    """Return the `name` of a GPU's kind and the version of `CUDA`; empty for a CPU."""
+    if device.type == "cpu":
+        return {}
+    return {"name": torch.cuda.get_device_name(device), "CUDA": torch.version.cuda or "none"}

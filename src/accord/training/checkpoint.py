@@ -55,6 +55,7 @@ class RunState:
         fingerprint: of the config and the data files' content.
         threads: CPU threads; another number changes the last bits of sums.
         versions: of the packages whose arithmetic a step is made of.
+        card: a GPU's name and the version of CUDA, as another one's sums differ; empty on a CPU.
         repeatable: whether the same run on this machine would give the same bits, so far.
         format: of the checkpoint.
     """
@@ -70,6 +71,7 @@ class RunState:
     fingerprint: str = ""
     threads: int = 0
     versions: dict[str, str] = field(default_factory=dict)
+    card: dict[str, str] = field(default_factory=dict)
     repeatable: bool = True
     format: int = FORMAT
 

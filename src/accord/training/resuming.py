@@ -9,16 +9,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from accord.errors import RunFolderError
 from accord.kernels.matmul import MatmulPolicy, onednn_is_exact
 from accord.model.inherited import inheritance_contents
 from accord.plan.run import StagePlan
+from accord.plural import count
+from accord.runs.devices import card_of
 from accord.runs.folder import RunFolder, environment
 from accord.runs.lock import now
 from accord.runs.progress import Console
-from accord.training.checkpoint import checkpoints, read_run_state
+from accord.training.checkpoint import RunState, checkpoints, read_run_state
 from accord.training.edits import edits_of, part_of, plan_again, source_table
-from accord.training.lines import warn
 from accord.training.setup import Setup, prepare
 
 _VERSIONED = ("accord", "torch", "numpy", "tokenizers")
@@ -37,7 +40,6 @@ def resolved(setup: Setup, run: RunFolder) -> dict[str, Any]:
         "tasks": [task.to_json() for task in setup.learner.model.labelled],
         "epoch": dataclasses.asdict(setup.sampler.shape(0)),
         "max_length": setup.data.assembler.max_length,
-        "device": setup.learner.objective.device.type,
         "matmul": dataclasses.asdict(setup.learner.objective.matmul),
         "data": setup.data.contents(),
         "encoder": encoder_contents(setup),
@@ -62,10 +64,6 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
     begun = run.read_json("resolved.json")
     plan, edited = plan_again(run, begun, force)
     setup = prepare(plan.only, console.say, recorded_matmul_policy(begun, plan.only, run, console))
-    before, device = begun.get("device"), setup.learner.objective.device.type
-    if before != device:
-        line = f"this run began on {before} and goes on on {device}: its bits will differ"
-        warn(run, console, line)
     edited += changes(begun, setup.data.contents(), encoder_contents(setup))
     if not edited and begun.get("fingerprint") != setup.fingerprint:
         edited = ["resolved.json"]
@@ -77,6 +75,26 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
     check_comparable(run, after)
     record_forced(run, console, begun, after, edited)
     return setup
+
+
+def other_circumstances(setup: Setup, progress: RunState) -> Iterator[str]:
+    """Yield what of the machine is not as it was when a run took its last steps: sums may differ.
+
+    Other versions of packages are refused (`changes`).
+
+    Args:
+        setup: of the run as it goes on.
+        progress: what its checkpoint says.
+    """
+    threads, card = torch.get_num_threads(), card_of(setup.device)
+    if threads != progress.threads:
+        yield f"with {count(threads, 'thread')}, not {progress.threads}"
+    if card != progress.card:
+        yield f"on {_shown(card)}, not {_shown(progress.card)}"
+
+
+def _shown(card: Mapping[str, str]) -> str:
+    return f"{card.get('name')} (CUDA {card.get('CUDA')})" if card else "a CPU"
 
 
 def check_comparable(run: RunFolder, after: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from accord.data.warnings import refuse_all
 from accord.durable import sweep, write_atomic
 from accord.errors import RunFolderError
 from accord.plan.run import StagePlan
-from accord.plural import count
+from accord.runs.devices import card_of
 from accord.runs.folder import STATUS, RunFolder, environment
 from accord.runs.memory import keep_freed_memory, restart_peak
 from accord.runs.progress import Console
@@ -39,6 +39,7 @@ from accord.training.resuming import (
     check_unedited,
     how_to_train_on,
     known_fingerprints,
+    other_circumstances,
     prepare_again,
     resolved,
     versions,
@@ -178,9 +179,9 @@ def resume_run(
         load_checkpoint(checkpoint, setup.learner)
         publish_best(run, progress)
         note = f"resuming after step {progress.step} of {setup.total_steps}"
-        if progress.threads != torch.get_num_threads():
-            threads = count(torch.get_num_threads(), "thread")
-            note += f"; with {threads}, not {progress.threads}: sums may differ"
+        if others := list(other_circumstances(setup, progress)):
+            note += f"; {'; '.join(others)}: sums may differ"
+            progress.repeatable = False
         return _train(setup, run, progress, console, note, watch)
 
 
@@ -209,10 +210,11 @@ def _train(
     keep_freed_memory()
     restart_peak()  # of another run before, in this process
     progress.fingerprint, progress.threads = setup.fingerprint, torch.get_num_threads()
-    progress.versions = versions()
+    progress.versions, progress.card = versions(), card_of(setup.device)
     progress.repeatable &= setup.is_repeatable
     try:
-        run.write_json("environment.json", environment(progress.threads, str(setup.device)))
+        place = environment(progress.threads, str(setup.device))
+        run.write_json("environment.json", {**place, "card": progress.card})
         for folder in (run.path, run.predictions, run.checkpoints):
             sweep(folder)
         drop_old(run.checkpoints, setup.plan.checkpoint.keep)
