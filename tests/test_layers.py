@@ -39,7 +39,8 @@ LAYERS = [
     [
         "training.run", "training.loop", "training.stopping", "training.failing",
         "training.outcome", "training.heldout", "training.epoch", "training.epoch_soup",
-        "training.resuming", "training.edits", "training.lines", "evaluation.evaluate",
+        "training.resuming", "training.edits", "training.passes", "training.lines",
+        "evaluation.evaluate",
         "evaluation.predict_file", "evaluation.file_rows", "evaluation.gathered_rows",
         "evaluation.answerable",
     ],

@@ -160,8 +160,11 @@ class TrainingConfig(Section):
         " 'tf32': float32, whose products on a GPU may round their operands to TF32; refused where"
         " there is none. 'float32' never uses it.",
     )
-    micro_batch_tokens: PositiveInt | None = Field(
-        None, description="Split a step into passes of at most this many tokens; default: one pass."
+    micro_batch_tokens: PositiveInt | Literal["auto"] | None = Field(
+        None,
+        description="Split a step into passes of at most this many tokens; default: one pass."
+        " 'auto' finds out before the first step how many fit in memory, and the run keeps to"
+        " that; one pass where a task's kind compares a step's texts with each other.",
     )
     dev_share: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1,

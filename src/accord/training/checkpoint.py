@@ -56,6 +56,7 @@ class RunState:
         threads: CPU threads; another number changes the last bits of sums.
         versions: of the packages whose arithmetic a step is made of.
         card: a GPU's name and the version of CUDA, as another one's sums differ; empty on a CPU.
+        pass_tokens: most tokens of a pass; None: all of a step's.
         repeatable: whether the same run on this machine would give the same bits, so far.
         format: of the checkpoint.
     """
@@ -72,6 +73,7 @@ class RunState:
     threads: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     card: dict[str, str] = field(default_factory=dict)
+    pass_tokens: int | None = None
     repeatable: bool = True
     format: int = FORMAT
 

@@ -36,13 +36,13 @@ from accord.training.lines import headline, say, warn
 from accord.training.loop import Watch, take_steps
 from accord.training.outcome import finish
 from accord.training.resuming import (
+    begin_sitting,
     check_unedited,
     how_to_train_on,
     known_fingerprints,
-    other_circumstances,
     prepare_again,
     resolved,
-    versions,
+    settle_passes,
 )
 from accord.training.setup import Setup, prepare
 from accord.training.tidying import tidy, tidy_up
@@ -179,9 +179,6 @@ def resume_run(
         load_checkpoint(checkpoint, setup.learner)
         publish_best(run, progress)
         note = f"resuming after step {progress.step} of {setup.total_steps}"
-        if others := list(other_circumstances(setup, progress)):
-            note += f"; {'; '.join(others)}: sums may differ"
-            progress.repeatable = False
         return _train(setup, run, progress, console, note, watch)
 
 
@@ -209,23 +206,22 @@ def _train(
 ) -> Run:
     keep_freed_memory()
     restart_peak()  # of another run before, in this process
-    progress.fingerprint, progress.threads = setup.fingerprint, torch.get_num_threads()
-    progress.versions, progress.card = versions(), card_of(setup.device)
-    progress.repeatable &= setup.is_repeatable
     try:
-        place = environment(progress.threads, str(setup.device))
-        run.write_json("environment.json", {**place, "card": progress.card})
+        place = environment(torch.get_num_threads(), str(setup.device))
+        run.write_json("environment.json", {**place, "card": card_of(setup.device)})
         for folder in (run.path, run.predictions, run.checkpoints):
             sweep(folder)
         drop_old(run.checkpoints, setup.plan.checkpoint.keep)
         if (lost := run.truncate_metrics(progress.step)) is not None:
             warn(run, console, f"{lost}; the run itself goes on as it was")
         run.set_status("running", step=progress.step, steps=setup.total_steps)
-        say(run, console, *headline(setup), note)
         if setup.unordered:
             warn(run, console, setup.unordered)
         on_gpu = setup.device.type != "cpu"
         with StopSignals(at_once=True), in_one_order(on_gpu and setup.is_repeatable):
+            settle_passes(setup, run, console)
+            note += begin_sitting(setup, progress)
+            say(run, console, *headline(setup), note)
             if setup.plan.encoder.frozen:
                 console.say("encoding the training and dev data once")
                 setup.encode_data()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -321,6 +322,17 @@ class Learner:
             work(tensors)
             return False
         return self.recorder.run(key, tensors, work).again
+
+    @computing(DEFAULT)
+    def rehearse(self, step: int, batch: StepBatch) -> None:
+        """Take a step up to its update, for the memory that this takes; nothing is changed by it.
+
+        What isn't finite is left to the step itself.
+        """
+        with suppress(NotFinite):
+            measured = self.measure(step, batch)
+            self.apply(step, batch, measured, self.decide(step, batch, measured))
+        self.optimizer.zero_grad()
 
     @computing(DEFAULT)
     def gramian(self, step: int, batch: StepBatch) -> Tensor:
