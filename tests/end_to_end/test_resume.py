@@ -298,6 +298,18 @@ def test_another_card_is_said(stopped_copy, accord_cli, monkeypatch, before, lin
     assert json.loads((run / "environment.json").read_text())["card"] == H100
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_steps_of_other_shapes_are_said(stopped_copy, accord_cli, before):
+    """As where an edit of its config leaves a GPU's run no CUDA graphs."""
+    run = stopped_copy({"training.epochs": 1}, 2)
+    file = run / "checkpoints" / "step-2" / "progress.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"static": before}))
+    (file.parent / "manifest.json").unlink()
+    write_manifest(file.parent)
+    line = "; without CUDA graphs, not with, which draw dropout masks of their own: sums may differ"
+    assert (line in accord_cli("resume", run).err) is before
+
+
 @pytest.fixture
 def choosing(monkeypatch):
     """Let this machine choose how to multiply, and list what each step then goes by."""

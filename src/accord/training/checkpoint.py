@@ -57,6 +57,7 @@ class RunState:
         versions: of the packages whose arithmetic a step is made of.
         card: a GPU's name and the version of CUDA, as another one's sums differ; empty on a CPU.
         pass_tokens: most tokens of a pass; None: all of a step's.
+        static: whether steps were packed in static shapes, which draw other dropout masks.
         repeatable: whether the same run on this machine would give the same bits, so far.
         format: of the checkpoint.
     """
@@ -74,6 +75,7 @@ class RunState:
     versions: dict[str, str] = field(default_factory=dict)
     card: dict[str, str] = field(default_factory=dict)
     pass_tokens: int | None = None
+    static: bool = False
     repeatable: bool = True
     format: int = FORMAT
 

@@ -120,7 +120,7 @@ def begin_sitting(setup: Setup, progress: RunState) -> str:
     others = list(other_circumstances(setup, progress)) if progress.step else []
     progress.fingerprint, progress.versions = setup.fingerprint, versions()
     progress.threads, progress.card = torch.get_num_threads(), card_of(setup.device)
-    progress.pass_tokens = setup.pass_tokens
+    progress.pass_tokens, progress.static = setup.pass_tokens, setup.static
     progress.repeatable &= setup.is_repeatable and not others
     return f"; {'; '.join(others)}: sums may differ" if others else ""
 
@@ -144,6 +144,9 @@ def other_circumstances(setup: Setup, progress: RunState) -> Iterator[str]:
             f"in passes of {_tokens(setup.pass_tokens)}, not {_tokens(progress.pass_tokens)}, which"
             " draw dropout masks of their own"
         )
+    if setup.static != progress.static:
+        before, now = ("", "out") if progress.static else ("out", "")
+        yield f"with{now} CUDA graphs, not with{before}, which draw dropout masks of their own"
 
 
 def _tokens(limit: int | None) -> str:
