@@ -60,7 +60,7 @@ def test_its_values_are_this_machine_s(measured):
     assert 1 <= actual["processor"]["usable_cpus"] <= actual["processor"]["logical_cores"]
     assert actual["versions"]["torch"] == torch.__version__
     assert actual["torch_cuda"] == torch.version.cuda
-    chosen = choose_matmul_policy(torch.device("cpu"), True)
+    chosen = choose_matmul_policy(torch.device("cpu"), "bfloat16")
     assert actual["matmul"] == chosen.__dict__
     assert actual["paths"]["bfloat16"].startswith("in float32") == (
         chosen.rounded and not actual["gpus"]

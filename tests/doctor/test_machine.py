@@ -5,7 +5,8 @@ import os
 import pytest
 
 from accord.doctor import Memory
-from accord.doctor.machine import examine_memory, examine_processor
+from accord.doctor.machine import examine_processor
+from accord.runs.memory import examine_memory
 
 GIB = 1 << 30
 

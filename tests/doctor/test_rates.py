@@ -35,7 +35,7 @@ def test_rates_that_can_not_be_had(monkeypatch, rate):
     monkeypatch.setattr(rates, "matrix_rate", broken)
     monkeypatch.setattr(rates, "native_rate", broken)
     cpu = torch.device("cpu")
-    measure_rates = rates.measure_rates(cpu, choose_matmul_policy(cpu, True))
+    measure_rates = rates.measure_rates(cpu, choose_matmul_policy(cpu, "bfloat16"))
     assert replace(measure_rates, onednn_relative_error=None) == Rates()
 
 
@@ -45,7 +45,7 @@ def test_an_error_that_json_can_not_hold(monkeypatch, error):
     monkeypatch.setattr(rates, "matrix_rate", lambda *arguments: 1e9)
     monkeypatch.setattr(rates, "native_rate", lambda: 1e9)
     cpu = torch.device("cpu")
-    measure_rates = rates.measure_rates(cpu, choose_matmul_policy(cpu, True))
+    measure_rates = rates.measure_rates(cpu, choose_matmul_policy(cpu, "bfloat16"))
     assert (measure_rates.onednn_relative_error, measure_rates.float32_onednn_gflops) == (
         None,
         None,

@@ -1,7 +1,7 @@
 """Break runs in every way that can be arranged, resume them, and compare with runs left alone.
 
     python tests/end_to_end/faults.py [--kills N] [--every N] [--damages N] [--repeats N]
-                                      [--seed N] [--output FILE]
+                                      [--seed N] [--device cpu|cuda] [--output FILE]
 
 kills     SIGKILL at a random moment, in runs of every batching and gradient method, float32 and
           bfloat16, dropout on, and of frozen encoders
@@ -12,7 +12,8 @@ damages   a checkpoint's file cut, removed, or with one bit flipped
 repeats   runs of one seed that nobody breaks
 
 Each case is a process forked from this one, which has imported everything; so a case takes about
-a second. A case fails if the run's folder in the end differs in a byte or by a file, timings and
+a second. On a GPU each also starts CUDA, as this one must not: a forked process could not use it
+then. A case fails if the run's folder in the end differs in a byte or by a file, timings and
 logs apart, or if anything but one of Accord's own errors comes up.
 """
 
@@ -73,9 +74,11 @@ class Bench:
 
     Args:
         folder: where all is written.
+        device: that runs take.
     """
 
     folder: Path
+    device: str = "cpu"
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     most_lost: int = 0
@@ -96,6 +99,7 @@ class Bench:
             changes = VARIANTS[variant] | {
                 "checkpoint.every_steps": EVERY_STEPS,
                 "checkpoint.keep": 3,
+                "training.device": self.device,
             }
             write_project(folder, self.encoder, changes)
         return folder / "accord.toml"
@@ -295,6 +299,14 @@ def flip(file: Path, rng: random.Random) -> None:
     file.write_bytes(content)
 
 
+def has_gpu() -> bool:
+    """Whether torch finds a GPU, asked in a process of its own."""
+    child = os.fork()
+    if child == 0:
+        os._exit(FINE if torch.cuda.is_available() else REFUSED)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == FINE
+
+
 def say(text: str) -> None:
     """Show progress where somebody looks on."""
     if sys.stderr.isatty():
@@ -308,11 +320,14 @@ def main() -> None:
     parser.add_argument("--damages", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
+    if options.device == "cuda" and not has_gpu():
+        raise SystemExit("--device: 'cuda' takes a GPU, and torch finds none here; allowed: cpu")
     rng, started = random.Random(options.seed), time.monotonic()
     with tempfile.TemporaryDirectory() as name:
-        bench = Bench(Path(name))
+        bench = Bench(Path(name), options.device)
         failpoints(bench, options.every, "kill")
         failpoints(bench, options.every, "full")
         damages(bench, options.damages, rng)
@@ -323,7 +338,8 @@ def main() -> None:
     table = {
         "command": f"python tests/end_to_end/faults.py --kills {options.kills}"
         f" --every {options.every} --damages {options.damages}"
-        f" --repeats {options.repeats} --seed {options.seed}",
+        f" --repeats {options.repeats} --seed {options.seed}"
+        + ("" if options.device == "cpu" else f" --device {options.device}"),
         "cases": dict(bench.counts), "failures": bench.failures,
         "checkpoint_every_steps": EVERY_STEPS, "most_steps_lost": bench.most_lost,
         "seconds": round(time.monotonic() - started),

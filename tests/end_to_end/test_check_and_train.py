@@ -74,6 +74,7 @@ def compare(accord_cli, tmp_path, monkeypatch) -> Callable[..., str]:
 def wrong_settings() -> Iterator[tuple[Changes, str]]:
     """Yield changes of a config with a word of what refuses them."""
     yield {"training.device": "tpu"}, "device"
+    yield {"training.precision": "tf32"}, "'tf32' takes a GPU with TF32"
     yield {"encoder.max_length": 33}, "max_length"
     yield {"encoder.reinit_layers": 3}, "reinit_layers"
     yield {"encoder.heads": "keep"}, "accord.json"

@@ -260,6 +260,27 @@ def test_evaluation_in_the_run_s_precision(project, train, accord_cli, tmp_path)
         assert evaluated[name] == pytest.approx(figures, rel=1e-5)
 
 
+def test_a_model_trained_in_tf32_is_evaluated_in_float32_where_there_is_none(
+    finished, accord_cli, tmp_path
+):
+    run = shutil.copytree(finished, tmp_path / "run")
+    begun = json.loads((run / "resolved.json").read_text())
+    begun["config"]["training"]["precision"] = "tf32"
+    (run / "resolved.json").write_text(json.dumps(begun))
+    evaluated = json.loads(accord_cli("evaluate", run, "--json").out)
+    assert evaluated == json.loads(accord_cli("evaluate", finished, "--json").out)
+
+
+def test_tf32_is_no_precision_of_answers_on_a_cpu(finished, accord_cli, tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text\nfine\n")
+    out = tmp_path / "out.csv"
+    options = ("--input", rows, "--output", out, "--task", "mood", "--precision", "tf32")
+    answer = accord_cli("predict", finished, *options)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "precision: 'tf32' takes a GPU with TF32" in answer.err
+
+
 def test_labels_in_another_order_mean_the_same(finished, make_project, accord_cli, tmp_path):
     """A config to evaluate on may list the labels otherwise than the model's did."""
     changes = {"tasks.mood.labels": ["mixed", "pos", "neg"], "tasks.same.labels": None}

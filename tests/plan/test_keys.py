@@ -27,6 +27,7 @@ NAMES = {
     "training.gradients": ["sum", "pcgrad", "cagrad"],
     "training.regularisers": [[], ["r-drop"]],
     "training.device": ["auto", "cpu"],
+    "training.micro_batch_tokens": [None, 64, "auto"],
     "training.stop_on": ["score", "a", "b"],
     "sharing.schemes": [[], ["lora"], ["own-layers"], ["own-encoder", "lora"]],
     "memory.method": ["none", "replay", "gem"],

@@ -85,8 +85,10 @@ def accord() -> None:
 
 def main() -> None:
     """Run the command line; every error raised on purpose is one line on stderr."""
+    from accord.runs.repeatable import claim_workspace
     from accord.runs.signals import save_requests_ignored
 
+    claim_workspace()
     open_streams()
     warnings.formatwarning = _warning_line
     with save_requests_ignored():

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     help="Put an apostrophe before texts in CSV and TSV that a spreadsheet would execute.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing output file.")
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16", "tf32"]), default="float32")
 @quoting_option
 @quiet_option
 def predict(

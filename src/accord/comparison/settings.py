@@ -12,7 +12,8 @@ from accord.plan.keys import flat
 
 _INDIFFERENT = (
     "training.seed", "training.halves_every", "training.gramian", "training.threads",
-    "training.device", "training.micro_batch_tokens", "encoder.gradient_checkpointing", "score",
+    "training.device", "training.deterministic", "training.micro_batch_tokens",
+    "encoder.gradient_checkpointing", "score",
 )  # fmt: skip
 
 _OF_ROWS = ("unlabelled", "apart")

@@ -14,7 +14,7 @@ from accord.kinds._sections import AnyTask, LabelledTask
 from accord.metrics import Score
 from accord.registered import registered
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "tf32"]
 SCORE = "score"
 """Where `stop_on` may name a task: all of them."""
 COMBINING = ("balancing", "gradients", "granularity", "tasks_per_step")
@@ -156,10 +156,15 @@ class TrainingConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     precision: Precision = Field(
         "float32",
-        description="'bfloat16': linear layers and attention in bfloat16, weights in float32.",
+        description="'bfloat16': linear layers and attention in bfloat16, weights in float32."
+        " 'tf32': float32, whose products on a GPU may round their operands to TF32; refused where"
+        " there is none. 'float32' never uses it.",
     )
-    micro_batch_tokens: PositiveInt | None = Field(
-        None, description="Split a step into passes of at most this many tokens; default: one pass."
+    micro_batch_tokens: PositiveInt | Literal["auto"] | None = Field(
+        None,
+        description="Split a step into passes of at most this many tokens; default: one pass."
+        " 'auto' finds out before the first step how many fit in memory, and the run keeps to"
+        " that; one pass where a task's kind compares a step's texts with each other.",
     )
     dev_share: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1,
@@ -182,6 +187,11 @@ class TrainingConfig(Section):
         " container's quota allows less.",
     )
     device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'.")
+    deterministic: bool = Field(
+        True,
+        description="Whether a run on a GPU adds up in one order, so that the same run there gives"
+        " the same bits; false is left to torch. On a CPU runs are repeatable anyway.",
+    )
 
 
 class SharingConfig(Section):

@@ -26,7 +26,7 @@ from accord.optim.averaging import Averages
 from accord.optim.soups import Soup, greedy_soup
 from accord.plan.recorded import recorded_plan
 from accord.plan.run import StagePlan
-from accord.runs.devices import choose_device
+from accord.runs.devices import choose_device, takes_precision
 from accord.runs.folder import RunFolder
 
 
@@ -78,7 +78,9 @@ class _Kitchen:
     ) -> None:
         self.folders, self.plan = folders, plan
         self.device = choose_device("auto")
-        self.matmul = choose_matmul_policy(self.device, plan.training.precision == "bfloat16")
+        precision = plan.training.precision
+        here = takes_precision(precision, self.device)
+        self.matmul = choose_matmul_policy(self.device, precision if here else "float32")
         self.model, self.inputs, self.max_length = load_model(folders[0])
         self.model.to(self.device)
         tokenizer = load_tokenizer(folders[0])

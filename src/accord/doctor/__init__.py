@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from accord.doctor.machine import Disk, Gpu, Memory, Processor
+from accord.doctor.machine import Disk, Gpu, Processor
 from accord.doctor.paths import advice, taken_paths
 from accord.doctor.rates import Rates
 from accord.doctor.report import Report, examine
+from accord.runs.memory import Memory
 
 __all__ = [
     "Disk",

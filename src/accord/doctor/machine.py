@@ -1,4 +1,4 @@
-"""What a machine has: processor, memory, GPUs and disks, and how they are found."""
+"""What a machine has: processor, GPUs and disks, and how they are found."""
 
 from __future__ import annotations
 
@@ -14,13 +14,7 @@ import torch
 from accord.data.cache import cache_folder
 from accord.errors import UsageError
 from accord.runs.folder import environment
-from accord.runs.processors import (
-    allowed_cpus,
-    control_groups,
-    cpu_quota,
-    text_of,
-    usable_cpus,
-)
+from accord.runs.processors import allowed_cpus, cpu_quota, text_of, usable_cpus
 
 _SHOWN_PACKAGES = ("accord", "torch", "tokenizers", "safetensors", "numpy")
 _NVIDIA_FILES = ("/dev/nvidiactl", "/proc/driver/nvidia/version")
@@ -63,19 +57,6 @@ class Processor:
     def useful_threads(self) -> int:
         """Threads that add to the rate of products: two on one physical core don't."""
         return min(self.usable_cpus, self.affinity_cores or self.usable_cpus)
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Memory that this process may use: the machine's, or its control group's where that is less.
-
-    Attributes:
-        total_bytes: None if unknown.
-        available_bytes: that can be had without swapping; None if unknown.
-    """
-
-    total_bytes: int | None
-    available_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -143,38 +124,6 @@ def _cores(cpus: Iterable[int], root: Path) -> int | None:
     topology = "sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
     cores = {text_of(root / topology.format(cpu)) for cpu in cpus}
     return None if "" in cores else len(cores)
-
-
-def examine_memory(root: Path = Path("/")) -> Memory:
-    """Find out about memory.
-
-    Args:
-        root: of the file system.
-    """
-    table = _numbers(root / "proc/meminfo")
-    totals = [table[name] * 1024 for name in ("MemTotal",) if name in table]
-    available = [table[name] * 1024 for name in ("MemAvailable",) if name in table]
-    for group in control_groups("memory", root):
-        limit = _number(group, "memory.max", "memory.limit_in_bytes")
-        used = _number(group, "memory.current", "memory.usage_in_bytes")
-        if limit is not None and used is not None:
-            stat = _numbers(group / "memory.stat")
-            given_back = stat.get("total_inactive_file", stat.get("inactive_file", 0))
-            totals.append(limit)
-            available.append(max(0, limit - max(0, used - given_back)))
-    return Memory(min(totals, default=None), min(available, default=None))
-
-
-def _number(folder: Path, *names: str) -> int | None:
-    """Return the number that the first of some files holds."""
-    texts = (text_of(folder / name) for name in names)
-    return next((int(text) for text in texts if text.isdigit()), None)
-
-
-def _numbers(file: Path) -> dict[str, int]:
-    """Return the numbers of lines such as `MemTotal:  24683656 kB`."""
-    lines = [line.replace(":", " ").split() for line in text_of(file).splitlines()]
-    return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdigit()}
 
 
 def examine_gpus() -> tuple[Gpu, ...]:

@@ -72,7 +72,8 @@ def _bfloat16(report: Report) -> str:
 def _gpu_float32(rates: Rates) -> str:
     rate = rates.gpu_float32_gflops
     measured = "" if rate is None else f", at {rate:,.0f} GFLOP/s"
-    return f"the GPU's own library, in float32 in full (TF32 is left off){measured}"
+    tf32 = "TF32 is left off; training.precision = 'tf32' allows it"
+    return f"the GPU's own library, in float32 in full ({tf32}){measured}"
 
 
 def _gpu_bfloat16(gpu: Gpu, rates: Rates) -> str:

@@ -10,12 +10,10 @@ import torch
 from accord.doctor.machine import (
     Disk,
     Gpu,
-    Memory,
     Processor,
     examine_cache,
     examine_disk,
     examine_gpus,
-    examine_memory,
     examine_processor,
     has_nvidia_driver,
     versions,
@@ -24,7 +22,7 @@ from accord.doctor.rates import Rates, measure_rates
 from accord.kernels.attention import flash
 from accord.kernels.matmul import MatmulPolicy, choose_matmul_policy
 from accord.runs.devices import choose_device
-from accord.runs.memory import keep_freed_memory
+from accord.runs.memory import Memory, examine_memory, keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def examine(path: Path) -> Report:
     """
     disk, cache = examine_disk(path), examine_cache()
     device, processor = choose_device("auto"), examine_processor()  # with the threads of a run
-    matmul = choose_matmul_policy(torch.device("cpu"), True)
+    matmul = choose_matmul_policy(torch.device("cpu"), "bfloat16")
     return Report(
         processor=processor,
         memory=examine_memory(),

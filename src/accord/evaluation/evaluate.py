@@ -25,6 +25,7 @@ from accord.model.saved import find_model_folder, read_tasks
 from accord.plan.recorded import recorded_plan
 from accord.plan.run import Precision
 from accord.runs.contents import Contents
+from accord.runs.devices import choose_device, takes_precision
 from accord.runs.folder import RunFolder
 from accord.tasks import Task
 
@@ -114,7 +115,8 @@ def _splits(
 ) -> tuple[Predictor, dict[str, list[TaskData]]]:
     """Load a model, and read each task's dev split; an ensemble's members read the rows by their
     own tokenizers."""
-    predictor = load(model, precision=precision)
+    here = takes_precision(precision, choose_device("auto"))
+    predictor = load(model, precision=precision if here else "float32")
     names = [only] if only else list(data.labelled)
     for name in names:
         _check_fit(predictor.task(name), data)

@@ -40,7 +40,7 @@ from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model, read_tasks
 from accord.model.saved_ensemble import member_folders
 from accord.plan.run import Precision
-from accord.runs.devices import choose_device
+from accord.runs.devices import check_precision, choose_device
 from accord.tasks import Task
 
 Texts = Sequence[Text]
@@ -356,7 +356,7 @@ def load(folder: str | Path, device: str = "auto", precision: Precision = "float
     Args:
         folder: a model folder, or the run folder that holds it.
         device: where it runs: 'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'.
-        precision: 'float32' or 'bfloat16'.
+        precision: 'float32', 'bfloat16', or 'tf32' on a GPU that has it.
 
     Raises:
         ModelError, EncoderError, ConfigError: if it can't be loaded, or not there.
@@ -372,7 +372,8 @@ def load(folder: str | Path, device: str = "auto", precision: Precision = "float
         )
     path = find_model_folder(Path(folder))
     place = choose_device(device)
-    matmul = choose_matmul_policy(place, precision == "bfloat16")
+    check_precision(precision, place)
+    matmul = choose_matmul_policy(place, precision)
     first, *others = member_folders(path)
     members = [_load_alone(other, place, matmul) for other in others]
     thresholds = {task.name: task.thresholds for task in read_tasks(path)[0]}

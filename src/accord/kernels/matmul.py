@@ -8,6 +8,9 @@ On a CPU two things differ by processor and are found out at run time (`choose_m
 - Without instructions for bfloat16, its products run at a tenth of float32's rate and below.
   There they are computed in float32, from operands rounded to bfloat16: the same numbers, as
   bfloat16 instructions add up in float32 too.
+
+On a GPU float32 products are float32's in full, whatever torch is set to outside: TF32, which
+rounds their operands to 10 bits of mantissa, is for a policy that names it.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,11 +41,13 @@ class MatmulPolicy:
         bfloat16: mixed precision: linear layers and attention in bfloat16, all else in float32.
         onednn: on a CPU, float32 products through oneDNN and not torch's default library.
         rounded: bfloat16 products computed in float32, from rounded operands.
+        tf32: on a GPU, float32 products may use TF32.
     """
 
     bfloat16: bool = False
     onednn: bool = False
     rounded: bool = False
+    tf32: bool = False
 
     @property
     def row_multiple(self) -> int:
@@ -100,45 +106,61 @@ def current_matmul_policy() -> MatmulPolicy:
 def computing(matmul: MatmulPolicy) -> Iterator[None]:
     """Multiply in a certain way within a block.
 
-    Other threads don't see the block, except for torch's setting of oneDNN, which is the process's:
-    it stays as long as any thread is within such a block, and the backward passes of what ran
-    within have to run within too.
+    Other threads don't see the block, except for torch's settings of oneDNN and TF32, which are the
+    process's: oneDNN's stays as long as any thread is within such a block, TF32 is used while no
+    thread is within a block without it, and the backward passes of what ran within have to run
+    within too.
     """
     token = _CURRENT.set(matmul)
     try:
-        with _onednn() if matmul.onednn else contextlib.nullcontext():
+        onednn = _ONEDNN.wanted("bf16") if matmul.onednn else contextlib.nullcontext()
+        with onednn, _CUDA.wanted("tf32" if matmul.tf32 else "ieee"):
             yield
     finally:
         _CURRENT.reset(token)
 
 
-@dataclass
-class _Within:
-    """The blocks that multiply by oneDNN now, in all threads, and the setting before them."""
+class _Setting:
+    """One of torch's settings of float32 products, as the blocks of all threads want it.
 
-    blocks: int = 0
-    before: str = ""
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    Of a thread's blocks the innermost counts. Set with the first that enters, and back with the
+    last to leave.
+
+    Args:
+        backend: whose it is.
+        values: that may be wanted; where threads want several, the first of them holds.
+    """
+
+    def __init__(self, backend: Any, *values: str) -> None:
+        self._backend, self._threads = backend, dict.fromkeys(values, 0)
+        self._before, self._lock = "", threading.Lock()
+        self._innermost: ContextVar[str | None] = ContextVar("innermost", default=None)
+
+    @contextlib.contextmanager
+    def wanted(self, value: str) -> Iterator[None]:
+        """Want a value within a block."""
+        around = self._innermost.get()
+        token = self._innermost.set(value)
+        self._change(around, value)
+        try:
+            yield
+        finally:
+            self._change(value, around)
+            self._innermost.reset(token)
+
+    def _change(self, before: str | None, after: str | None) -> None:
+        with self._lock:
+            if not any(self._threads.values()):
+                self._before = self._backend.fp32_precision
+            for value, change in ((before, -1), (after, 1)):
+                if value is not None:
+                    self._threads[value] += change
+            held = (value for value, threads in self._threads.items() if threads)
+            self._backend.fp32_precision = next(held, self._before)
 
 
-_WITHIN = _Within()
-
-
-@contextlib.contextmanager
-def _onednn() -> Iterator[None]:
-    """Set torch's setting of oneDNN with the first that enters, and back with the last to leave."""
-    setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    with _WITHIN.lock:
-        if not _WITHIN.blocks:
-            _WITHIN.before, setting.fp32_precision = setting.fp32_precision, "bf16"
-        _WITHIN.blocks += 1
-    try:
-        yield
-    finally:
-        with _WITHIN.lock:
-            _WITHIN.blocks -= 1
-            if not _WITHIN.blocks:
-                setting.fp32_precision = _WITHIN.before
+_ONEDNN = _Setting(torch.backends.mkldnn.matmul, "bf16")  # type: ignore[attr-defined]
+_CUDA = _Setting(torch.backends.cuda.matmul, "ieee", "tf32")
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
@@ -195,17 +217,25 @@ def grouped_works(device: torch.device) -> bool:
 
 
 @lru_cache
-def choose_matmul_policy(device: torch.device, bfloat16: bool) -> MatmulPolicy:
+def choose_matmul_policy(device: torch.device, precision: str = "float32") -> MatmulPolicy:
     """Find out how this machine multiplies best; measured once per process.
 
     Args:
         device: where the products run.
-        bfloat16: whether the products are to be in bfloat16.
+        precision: of the products: 'float32', 'bfloat16', or 'tf32' on a device that `has_tf32`.
     """
+    bfloat16 = precision == "bfloat16"
     if device.type != "cpu":
-        return MatmulPolicy(bfloat16)
+        return MatmulPolicy(bfloat16, tf32=precision == "tf32")
     rounded = bfloat16 and product_seconds(torch.bfloat16) > product_seconds(torch.float32)
     return MatmulPolicy(bfloat16, onednn_is_exact(), rounded)
+
+
+def has_tf32(device: torch.device) -> bool:
+    """Whether a device has TF32: NVIDIA's GPUs from compute capability 8.0 on."""
+    if device.type != "cuda" or torch.version.hip is not None:
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def onednn_is_exact() -> bool:
@@ -228,7 +258,7 @@ def onednn_error() -> float | None:
     for rows in (64, 1024):
         left, right = (torch.randn(rows, 384, generator=generator) for _ in range(2))
         exact = left.double() @ right.double().t()
-        with _onednn():
+        with _ONEDNN.wanted("bf16"):
             errors.append((left @ right.t() - exact).norm() / exact.norm())
     return float(torch.stack(errors).max())  # which passes a NaN on
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from accord.kernels.matmul import DEFAULT, computing
 from accord.model.heads import Head
 from accord.model.multitask import MultitaskModel
 
@@ -70,7 +71,8 @@ class HeadBlocks:
 
     def _product(self, block: int, vectors: Tensor) -> Tensor:
         weight, bias, _ = self._blocks[block]
-        with torch.autocast(vectors.device.type, enabled=False):
+        # In float32 in full, in whatever precision the encoder runs.
+        with computing(DEFAULT), torch.autocast(vectors.device.type, enabled=False):
             return F.linear(vectors, weight, bias)
 
     def _columns_of(self, tasks: tuple[int, ...]) -> tuple[list[int], Tensor]:

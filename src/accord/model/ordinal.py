@@ -43,7 +43,10 @@ class OrdinalHead(Head):
     @property
     def biases(self) -> Tensor:
         """b, float32 [K − 1], falling."""
-        return self.bias - F.pad(F.softplus(self.steps).cumsum(0), (1, 0))
+        steps = F.softplus(self.steps)
+        # Not cumsum, which on a GPU adds up in no fixed order.
+        before = torch.ones(len(steps) + 1, len(steps), device=steps.device).tril(-1)
+        return self.bias - (before * steps).sum(1)
 
     def finish(self, outputs: Tensor) -> Tensor:
         """Make logits [n, K − 1] of the products w·x, [n, 1]."""

@@ -13,6 +13,7 @@ from accord.config.base import Section
 from accord.config.sections import Config
 from accord.data.plan import DataPlan, MemoryPlan
 from accord.families import BALANCING, BATCHING, GRADIENTS, REGULARISERS, SCHEMES, TARGETS
+from accord.kinds import get_kind
 from accord.plan.keys import Keys, as_json, cleared
 from accord.plan.run import (
     AveragingPlan,
@@ -150,9 +151,24 @@ def _training(
         gradients=method,
         gramian=keys("training.gramian", shared),
         layer_decay=keys("training.layer_decay", "" if copies else shared),
-        micro_batch_tokens=keys("training.micro_batch_tokens", mode),
+        micro_batch_tokens=keys("training.micro_batch_tokens", mode or _one_pass(keys.config)),
+        deterministic=keys(
+            "training.deterministic",
+            "training.device is 'cpu'" if keys("training.device") == "cpu" else "",
+        ),
         halves_every=keys("training.halves_every", shared),
     )
+
+
+def _one_pass(config: Config) -> str:
+    """Say why 'auto' has no choice but one pass; empty where it has, or is not asked."""
+    if config.training.micro_batch_tokens != "auto":
+        return ""
+    comparing = [
+        f"'{task.kind}' (tasks.{name}) compares all texts of a step with each other, in one pass"
+        for name, task in config.tasks.items() if get_kind(task.kind).compares_examples
+    ]  # fmt: skip
+    return next(iter(comparing), "")
 
 
 def _averaging(keys: Keys) -> AveragingPlan:

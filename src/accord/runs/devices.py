@@ -1,10 +1,11 @@
-"""Where a model runs."""
+"""Where a model runs, and in which precision it can."""
 
 from __future__ import annotations
 
 import torch
 
 from accord.errors import ConfigError
+from accord.kernels.matmul import has_tf32
 from accord.runs.processors import cap_threads
 
 
@@ -30,3 +31,37 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"device: '{name}' is not on this machine")
     return device
+
+
+def check_precision(precision: str, device: torch.device, key: str = "precision") -> None:
+    """Check that a device can multiply as asked.
+
+    Args:
+        precision: of `training.precision`'s values.
+        device: where products run.
+        key: that asks for it.
+
+    Raises:
+        ConfigError: if it is TF32 and the device has none.
+    """
+    if not takes_precision(precision, device):
+        where = "a CPU" if device.type == "cpu" else torch.cuda.get_device_name(device)
+        raise ConfigError(
+            f"{key}: 'tf32' takes a GPU with TF32 (compute capability 8.0 and higher), and this"
+            f" runs on {where}; allowed here: float32, bfloat16"
+        )
+
+
+def takes_precision(precision: str, device: torch.device) -> bool:
+    """Whether a device can multiply in a precision.
+
+    Where it can't, it can evaluate what was trained so in float32: TF32 is a permission to round.
+    """
+    return precision != "tf32" or has_tf32(device)
+
+
+def card_of(device: torch.device) -> dict[str, str]:
+    """Return the `name` of a GPU's kind and the version of `CUDA`; empty for a CPU."""
+    if device.type == "cpu":
+        return {}
+    return {"name": torch.cuda.get_device_name(device), "CUDA": torch.version.cuda or "none"}

@@ -183,8 +183,13 @@ def estimate(config: EncoderConfig, work: Workload, rate: float, passes: float) 
     elements = units * (_TRAINED_PASSES * again * trained + _ENCODED_PASSES * work.encoded_tokens)
     return Estimate(
         seconds=flops / rate + elements / passes,
-        memory_bytes=_state_bytes(config, work) + _activation_bytes(config, work) + _LIBRARIES,
+        memory_bytes=memory_bytes(config, work),
     )
+
+
+def memory_bytes(config: EncoderConfig, work: Workload) -> int:
+    """Estimate the most memory that a run's process holds."""
+    return _state_bytes(config, work) + _activation_bytes(config, work) + _LIBRARIES
 
 
 def _state_bytes(config: EncoderConfig, work: Workload) -> int:

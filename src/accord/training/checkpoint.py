@@ -20,7 +20,7 @@ from accord.optim.state import load_state_tensors, state_tensors
 from accord.training.step import Learner
 from accord.untrusted import read_json
 
-FORMAT = 4
+FORMAT = 5
 """Goes up when a checkpoint's files or their meaning change: others are refused."""
 
 FILES = (
@@ -55,6 +55,10 @@ class RunState:
         fingerprint: of the config and the data files' content.
         threads: CPU threads; another number changes the last bits of sums.
         versions: of the packages whose arithmetic a step is made of.
+        card: a GPU's name and the version of CUDA, as another one's sums differ; empty on a CPU.
+        pass_tokens: most tokens of a pass; None: all of a step's.
+        static: whether steps were packed in static shapes, which draw other dropout masks.
+        repeatable: whether the same run on this machine would give the same bits, so far.
         format: of the checkpoint.
     """
 
@@ -69,6 +73,10 @@ class RunState:
     fingerprint: str = ""
     threads: int = 0
     versions: dict[str, str] = field(default_factory=dict)
+    card: dict[str, str] = field(default_factory=dict)
+    pass_tokens: int | None = None
+    static: bool = False
+    repeatable: bool = True
     format: int = FORMAT
 
 

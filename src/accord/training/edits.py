@@ -15,6 +15,7 @@ from accord.plan.making import plan_table
 from accord.plan.recorded import recorded_config
 from accord.plan.run import RunPlan, StagePlan
 from accord.runs.folder import RunFolder
+from accord.training.setup import OTHER_WAYS
 from accord.untrusted import read_toml
 
 _FILES = ("train", "dev", "test", "path")  # keys that say where something lies
@@ -25,7 +26,8 @@ def plan_again(
 ) -> tuple[RunPlan, list[str]]:
     """Return the plan that a run began with, and what was edited since in its config.toml.
 
-    Where things lie may be edited; other edits are taken over with `force` alone.
+    Where things lie may be edited, and in which way steps are taken (`OTHER_WAYS`); other edits are
+    taken over with `force` alone.
 
     Args:
         run: its folder.
@@ -34,8 +36,8 @@ def plan_again(
     """
     recorded_config(run)  # checks that it can be used
     edits = list(edits_of(run, begun))
-    edited = [edit.shown for edit in edits if not edit.is_path]
-    return edited_plan(run, begun, [edit for edit in edits if edit.is_path or force]), edited
+    edited = [edit.shown for edit in edits if not edit.is_free]
+    return edited_plan(run, begun, [edit for edit in edits if edit.is_free or force]), edited
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Edit:
     def is_path(self) -> bool:
         """Whether it says where something lies: what lies there is compared by content."""
         return self.key.rsplit(".", 1)[-1] in _FILES and self.after is not None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may be made while a run is stopped: its steps stay what they are."""
+        return self.is_path or self.key in OTHER_WAYS
 
     @property
     def shown(self) -> str:

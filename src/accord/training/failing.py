@@ -18,7 +18,9 @@ from accord.errors import (
     Stopped,
     TrainingError,
 )
+from accord.kinds import get_kind
 from accord.runs.folder import RunFolder
+from accord.runs.repeatable import unordered
 from accord.training.setup import Setup
 
 _NAMED = 8  # examples that a message names
@@ -38,8 +40,13 @@ def in_words(setup: Setup, run: RunFolder, error: BaseException) -> BaseExceptio
     """Say what a full memory or disk, or a value that is not finite, means for the run."""
     if isinstance(error, torch.OutOfMemoryError):
         return TrainingError(
-            "out of memory: set training.micro_batch_tokens or encoder.gradient_checkpointing;"
-            f" '{str(error).splitlines()[0]}'"
+            f"out of memory: {_less_memory(setup, run)}; '{str(error).splitlines()[0]}'"
+        )
+    if what := unordered(error):
+        return TrainingError(
+            f"training.deterministic: torch has no repeatable way to compute {what} here;"
+            f" deterministic = false in {run.path / 'config.toml'} does without, and then"
+            f" 'accord resume {run.path}' goes on"
         )
     if isinstance(error, OSError):
         return TrainingError(f"{run.path}: {error}; 'accord resume {run.path}' goes on")
@@ -47,6 +54,23 @@ def in_words(setup: Setup, run: RunFolder, error: BaseException) -> BaseExceptio
         names = "; ".join(_example_ids(setup, name, rows) for name, rows in error.rows.items())
         return TrainingError(f"{error}; {names}")
     return error
+
+
+def _less_memory(setup: Setup, run: RunFolder) -> str:
+    """Say which keys may be edited for less memory while the run is stopped."""
+    plan, tokens = setup.plan, setup.pass_tokens
+    if plan.encoder.frozen:
+        return "a new run with a smaller training.batch_size takes less"
+    fewer = '"auto"' if tokens is None else f"{max(1, tokens // 2)}"
+    keys = [] if plan.encoder.gradient_checkpointing else ["encoder.gradient_checkpointing = true"]
+    if not any(get_kind(task.kind).compares_examples for task in plan.data.tasks.values()):
+        keys.insert(0, f"training.micro_batch_tokens = {fewer}")
+    if not keys:
+        return "a new run with a smaller training.batch_size takes less"
+    return (
+        f"set {' or '.join(keys)} in {run.path / 'config.toml'}, and then"
+        f" 'accord resume {run.path}' goes on"
+    )
 
 
 def _example_ids(setup: Setup, name: str, rows: list[int]) -> str:

@@ -133,6 +133,6 @@ def _halves_record(setup: Setup, step: int) -> dict[str, Any]:
     """Measure, by the examples of the step after this one, and return the line of it."""
     cosines = half_cosines(
         setup.learner, setup.sampler.draw(step), setup.sources, setup.data.assembler, step,
-        setup.plan.training.micro_batch_tokens,
+        setup.pass_tokens,
     )  # fmt: skip
     return {"kind": "halves", "step": step, "cosines": cosines}

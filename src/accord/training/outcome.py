@@ -68,6 +68,7 @@ def finish(setup: Setup, run: RunFolder, progress: RunState, console: Console) -
         "epochs": progress.evaluations,
         "steps": progress.step,
         "skipped_steps": progress.skipped,
+        "repeatable": progress.repeatable,
         "exposure": _exposure(setup, progress.step),
         "train_seconds": round(progress.train_seconds, 3),
         "own_parameters": {

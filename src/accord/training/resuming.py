@@ -9,16 +9,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from accord.errors import RunFolderError
 from accord.kernels.matmul import MatmulPolicy, onednn_is_exact
 from accord.model.inherited import inheritance_contents
+from accord.plan.run import StagePlan
+from accord.plural import count
+from accord.runs.devices import card_of
 from accord.runs.folder import RunFolder, environment
 from accord.runs.lock import now
 from accord.runs.progress import Console
-from accord.training.checkpoint import checkpoints, read_run_state
-from accord.training.edits import edits_of, part_of, plan_again, source_table
-from accord.training.lines import warn
-from accord.training.setup import Setup, prepare
+from accord.training.checkpoint import RunState, checkpoints, read_run_state
+from accord.training.edits import Edit, edits_of, part_of, plan_again, source_table
+from accord.training.lines import say, warn
+from accord.training.passes import fitting_pass_tokens
+from accord.training.setup import OTHER_WAYS, Setup, prepare
+
+PASS_TOKENS = "pass_tokens"
+"""Of `resolved.json`: the most tokens of a pass, where they were measured."""
 
 _VERSIONED = ("accord", "torch", "numpy", "tokenizers")
 
@@ -36,7 +45,6 @@ def resolved(setup: Setup, run: RunFolder) -> dict[str, Any]:
         "tasks": [task.to_json() for task in setup.learner.model.labelled],
         "epoch": dataclasses.asdict(setup.sampler.shape(0)),
         "max_length": setup.data.assembler.max_length,
-        "device": setup.learner.objective.device.type,
         "matmul": dataclasses.asdict(setup.learner.objective.matmul),
         "data": setup.data.contents(),
         "encoder": encoder_contents(setup),
@@ -60,22 +68,93 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
     """
     begun = run.read_json("resolved.json")
     plan, edited = plan_again(run, begun, force)
-    setup = prepare(plan.only, console.say, recorded_matmul_policy(begun, run, console))
-    before, device = begun.get("device"), setup.learner.objective.device.type
-    if before != device:
-        line = f"this run began on {before} and goes on on {device}: its bits will differ"
-        warn(run, console, line)
+    setup = prepare(plan.only, console.say, recorded_matmul_policy(begun, plan.only, run, console))
     edited += changes(begun, setup.data.contents(), encoder_contents(setup))
     if not edited and begun.get("fingerprint") != setup.fingerprint:
         edited = ["resolved.json"]
-    if not edited:
-        return setup
-    if not force:
+    if edited and not force:
         raise change_error(run, edited)
-    after = resolved(setup, run)
-    check_comparable(run, after)
-    record_forced(run, console, begun, after, edited)
+    other_ways = [edit for edit in edits_of(run, begun) if edit.key in OTHER_WAYS]
+    kept = recorded_pass_tokens(begun, setup, other_ways)
+    if edited:
+        after = resolved(setup, run) | kept
+        check_comparable(run, after)
+        record_forced(run, console, begun, after, edited)
+    elif other_ways:
+        now_config = {"config": setup.plan.given, "config_toml": source_table(run)}
+        begun_without = {key: value for key, value in begun.items() if key != PASS_TOKENS}
+        run.write_json("resolved.json", begun_without | now_config | kept)
+        warn(run, console, f"edited: {'; '.join(edit.shown for edit in other_ways)}")
     return setup
+
+
+def recorded_pass_tokens(
+    begun: Mapping[str, Any], setup: Setup, other_ways: Sequence[Edit]
+) -> dict[str, int]:
+    """Let a run whose passes were measured go on with them, and return what is recorded of that.
+
+    Nothing where there is nothing measured yet, or what to measure was edited since.
+    """
+    tokens = begun.get(PASS_TOKENS)
+    is_open = setup.plan.training.micro_batch_tokens == "auto"
+    anew = any(edit.key != "training.deterministic" for edit in other_ways)
+    if not is_open or anew or not isinstance(tokens, int):
+        return {}
+    setup.pass_tokens = tokens
+    return {PASS_TOKENS: tokens}
+
+
+def settle_passes(setup: Setup, run: RunFolder, console: Console) -> None:
+    """Find out how many tokens a pass takes, where that is left open, and record it."""
+    if setup.plan.training.micro_batch_tokens != "auto" or setup.pass_tokens is not None:
+        return
+    setup.pass_tokens = fitting_pass_tokens(setup)
+    run.write_json(
+        "resolved.json", {**run.read_json("resolved.json"), PASS_TOKENS: setup.pass_tokens}
+    )
+    say(run, console, f"passes of at most {setup.pass_tokens:,} tokens, which fit in memory")
+
+
+def begin_sitting(setup: Setup, progress: RunState) -> str:
+    """Note in what circumstances a run goes on, and say which of them were others before."""
+    others = list(other_circumstances(setup, progress)) if progress.step else []
+    progress.fingerprint, progress.versions = setup.fingerprint, versions()
+    progress.threads, progress.card = torch.get_num_threads(), card_of(setup.device)
+    progress.pass_tokens, progress.static = setup.pass_tokens, setup.static
+    progress.repeatable &= setup.is_repeatable and not others
+    return f"; {'; '.join(others)}: sums may differ" if others else ""
+
+
+def other_circumstances(setup: Setup, progress: RunState) -> Iterator[str]:
+    """Yield what is not as it was when a run took its last steps, by which sums may differ.
+
+    Other versions of packages are refused (`changes`).
+
+    Args:
+        setup: of the run as it goes on.
+        progress: what its checkpoint says.
+    """
+    threads, card = torch.get_num_threads(), card_of(setup.device)
+    if threads != progress.threads:
+        yield f"with {count(threads, 'thread')}, not {progress.threads}"
+    if card != progress.card:
+        yield f"on {_shown(card)}, not {_shown(progress.card)}"
+    if setup.pass_tokens != progress.pass_tokens:
+        yield (
+            f"in passes of {_tokens(setup.pass_tokens)}, not {_tokens(progress.pass_tokens)}, which"
+            " draw dropout masks of their own"
+        )
+    if setup.static != progress.static:
+        before, now = ("", "out") if progress.static else ("out", "")
+        yield f"with{now} CUDA graphs, not with{before}, which draw dropout masks of their own"
+
+
+def _tokens(limit: int | None) -> str:
+    return "a whole step" if limit is None else f"at most {limit:,} tokens"
+
+
+def _shown(card: Mapping[str, str]) -> str:
+    return f"{card.get('name')} (CUDA {card.get('CUDA')})" if card else "a CPU"
 
 
 def check_comparable(run: RunFolder, after: Mapping[str, Any]) -> None:
@@ -146,13 +225,13 @@ def record_forced(
 def check_unedited(run: RunFolder) -> None:
     """Check that the config.toml of a run that is done says what it was trained by.
 
-    Where things lie may be edited.
+    Where things lie may be edited, and in which way steps are taken.
 
     Raises:
         RunFolderError: naming the keys that were edited: nothing would come of them.
     """
     edits = edits_of(run, run.read_json("resolved.json"))
-    if edited := [edit.shown for edit in edits if not edit.is_path]:
+    if edited := [edit.shown for edit in edits if not edit.is_free]:
         raise RunFolderError(
             f"{run.path}: this run is done, and its config.toml was edited since:"
             f" {'; '.join(edited)}; --force changes no finished run either; {how_to_train_on(run)}"
@@ -212,9 +291,14 @@ def known_fingerprints(run: RunFolder) -> set[str]:
 
 
 def recorded_matmul_policy(
-    begun: Mapping[str, Any], run: RunFolder, console: Console
-) -> MatmulPolicy:
-    """Return how a run multiplied when it began: its later steps have to do so too."""
+    begun: Mapping[str, Any], plan: StagePlan, run: RunFolder, console: Console
+) -> MatmulPolicy | None:
+    """Return how a run multiplied when it began: its later steps have to do so too.
+
+    None where its precision was edited since.
+    """
+    if plan.training.precision != part_of(part_of(begun, "config"), "training").get("precision"):
+        return None
     try:
         matmul = MatmulPolicy(**begun["matmul"])
     except (KeyError, TypeError):

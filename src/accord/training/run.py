@@ -14,10 +14,11 @@ from accord.data.warnings import refuse_all
 from accord.durable import sweep, write_atomic
 from accord.errors import RunFolderError
 from accord.plan.run import StagePlan
-from accord.plural import count
+from accord.runs.devices import card_of
 from accord.runs.folder import STATUS, RunFolder, environment
 from accord.runs.memory import keep_freed_memory, restart_peak
 from accord.runs.progress import Console
+from accord.runs.repeatable import in_one_order
 from accord.runs.results import read_results
 from accord.runs.signals import StopSignals
 from accord.training.best import best_fault, publish_best
@@ -35,12 +36,13 @@ from accord.training.lines import headline, say, warn
 from accord.training.loop import Watch, take_steps
 from accord.training.outcome import finish
 from accord.training.resuming import (
+    begin_sitting,
     check_unedited,
     how_to_train_on,
     known_fingerprints,
     prepare_again,
     resolved,
-    versions,
+    settle_passes,
 )
 from accord.training.setup import Setup, prepare
 from accord.training.tidying import tidy, tidy_up
@@ -177,9 +179,6 @@ def resume_run(
         load_checkpoint(checkpoint, setup.learner)
         publish_best(run, progress)
         note = f"resuming after step {progress.step} of {setup.total_steps}"
-        if progress.threads != torch.get_num_threads():
-            threads = count(torch.get_num_threads(), "thread")
-            note += f"; with {threads}, not {progress.threads}: sums may differ"
         return _train(setup, run, progress, console, note, watch)
 
 
@@ -207,18 +206,22 @@ def _train(
 ) -> Run:
     keep_freed_memory()
     restart_peak()  # of another run before, in this process
-    progress.fingerprint, progress.threads = setup.fingerprint, torch.get_num_threads()
-    progress.versions = versions()
     try:
-        run.write_json("environment.json", environment(progress.threads, str(setup.device)))
+        place = environment(torch.get_num_threads(), str(setup.device))
+        run.write_json("environment.json", {**place, "card": card_of(setup.device)})
         for folder in (run.path, run.predictions, run.checkpoints):
             sweep(folder)
         drop_old(run.checkpoints, setup.plan.checkpoint.keep)
         if (lost := run.truncate_metrics(progress.step)) is not None:
             warn(run, console, f"{lost}; the run itself goes on as it was")
         run.set_status("running", step=progress.step, steps=setup.total_steps)
-        say(run, console, *headline(setup), note)
-        with StopSignals(at_once=True):
+        if setup.unordered:
+            warn(run, console, setup.unordered)
+        on_gpu = setup.device.type != "cpu"
+        with StopSignals(at_once=True), in_one_order(on_gpu and setup.is_repeatable):
+            settle_passes(setup, run, console)
+            note += begin_sitting(setup, progress)
+            say(run, console, *headline(setup), note)
             if setup.plan.encoder.frozen:
                 console.say("encoding the training and dev data once")
                 setup.encode_data()

@@ -32,9 +32,10 @@ from accord.model.origin import Origin
 from accord.model.saved import InputFormat
 from accord.optim.averaging import Averages, trained
 from accord.plan.run import StagePlan, Table
-from accord.runs.devices import choose_device
+from accord.runs.devices import check_precision, choose_device
 from accord.runs.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate
 from accord.runs.folder import package_version
+from accord.runs.repeatable import order_fault
 from accord.training.building import (
     build_combination,
     build_encoder,
@@ -57,6 +58,11 @@ from accord.training.recording import obstacles, recorder_of, records
 from accord.training.step import Learner
 from accord.training.unfreezing import Unfreezing
 
+OTHER_WAYS = (
+    "training.micro_batch_tokens", "encoder.gradient_checkpointing", "training.deterministic",
+)  # fmt: skip
+"""Keys by which a run takes its steps in another way, and no others: they may be edited."""
+
 COPIES = {"none": 0, "ema": 1, "swa": 1, "soup": 2}  # of the weights, beside themselves
 
 
@@ -77,6 +83,9 @@ class Setup:
         dev_features: likewise of its dev rows.
         unused: what of the config makes no difference, one line each.
         static: whether steps are packed in static shapes, where their examples allow it.
+        pass_tokens: most tokens of a pass; None: all of a step's. Where the config says 'auto',
+            `training.passes` sets it before the first step.
+        unordered: why its sums have no fixed order though they are to have one; else empty.
     """
 
     plan: StagePlan
@@ -91,10 +100,18 @@ class Setup:
     dev_features: list[Pooled] | None = None
     unused: Sequence[str] = ()
     static: bool = False
+    pass_tokens: int | None = None
+    unordered: str = ""
 
     def warnings(self) -> list[str]:
         """Return the warnings before the run begins, one line each."""
         return [*self.unused, *map(str, data_warnings(self.data.facts))]
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the same run on this machine would give the same bits."""
+        ordered = self.plan.training.deterministic and not self.unordered
+        return self.device.type == "cpu" or ordered
 
     @property
     def total_steps(self) -> int:
@@ -106,10 +123,19 @@ class Setup:
         drawn = self.sampler.draw(step)
         if self.features is not None:
             return feature_batch(drawn, self.sources, self.features)
+        return self.packed(step, drawn, self.pass_tokens)
+
+    def packed(self, step: int, drawn: Sequence[np.ndarray], pass_tokens: int | None) -> StepBatch:
+        """Return some rows of each source as a step's examples.
+
+        Args:
+            step: names the words that are hidden.
+            drawn: rows of each source.
+            pass_tokens: most tokens of a pass.
+        """
         return step_batch(
-            drawn, self.sources, self.data.assembler, self.device,
-            self.plan.training.micro_batch_tokens, self.learner.objective.matmul.row_multiple,
-            (self.plan.training.seed, step),
+            drawn, self.sources, self.data.assembler, self.device, pass_tokens,
+            self.learner.objective.matmul.row_multiple, (self.plan.training.seed, step),
             self.learner.model.encoder.config.vocab_size if self.static else None,
         )  # fmt: skip
 
@@ -147,10 +173,16 @@ class Setup:
 
     def estimate(self) -> Estimate:
         """Estimate the run's time and memory."""
+        rate, passes = _rates(self.device, self.learner.objective.matmul)
+        config = self.learner.model.encoder.config
+        return estimate(config, self.workload(self.pass_tokens), rate, passes)
+
+    def workload(self, limit: int | None) -> Workload:
+        """Return how much the run has to do, in passes of at most so many tokens."""
         plan, model = self.plan, self.learner.model
         lengths = [source.lengths(self.data.assembler) for source in self.sources]
         dev = sum(int(self.data.assembler.lengths(split).sum()) for split in self.data.dev)
-        frozen, limit = plan.encoder.frozen, plan.training.micro_batch_tokens
+        frozen = plan.encoder.frozen
         shares = self.sampler.shares
         classes = balanced_classes(plan, self.data.train)
         step_tokens = sum(
@@ -165,7 +197,7 @@ class Setup:
         weights = sum(parameter.numel() for _, parameter in trained(model.named_parameters()))
         terms = self.learner.objective.regularisation
         copies = COPIES[averaging] + (terms is not None and terms.averages is not None)
-        work = Workload(
+        return Workload(
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             tasks=len(self.sources) if plan.training.gramian else 1,
             steps=self.total_steps,
@@ -188,8 +220,6 @@ class Setup:
                 for part in source.parts
             ),
         )
-        rate, passes = _rates(self.device, self.learner.objective.matmul)
-        return estimate(model.encoder.config, work, rate, passes)
 
 
 def prepare(
@@ -214,6 +244,8 @@ def prepare(
         UsageError: whatever is wrong with data or encoder, or with the plan beside them.
     """
     device = choose_device(plan.training.device)
+    check_precision(plan.training.precision, device, "training.precision")
+    unordered = order_fault(device) if plan.training.deterministic else ""
     if plan.training.threads is not None:
         torch.set_num_threads(plan.training.threads)
     folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
@@ -224,7 +256,7 @@ def prepare(
     data = read_data(plan.data, folder, say)
     encoder = build_encoder(plan, folder)
     check_dropout(plan, encoder)
-    matmul = matmul or choose_matmul_policy(device, plan.training.precision == "bfloat16")
+    matmul = matmul or choose_matmul_policy(device, plan.training.precision)
     sources = training_sources(plan, data.train)
     names, sizes = tuple(source.name for source in sources), tuple(map(len, sources))
     sampler = build_sampler(plan, names, sizes, balanced_classes(plan, data.train))
@@ -247,7 +279,7 @@ def prepare(
     objective.unfreezing = _unfreezing(plan, learner.model, sampler.steps)
     learner.averages = _averages(plan, learner.model, sampler.steps)
     learner.observers = list(observers(objective, combination, learner.averages))
-    fingerprint = _fingerprint(plan.settings, data)
+    fingerprint, limit = _fingerprint(plan.settings, data), plan.training.micro_batch_tokens
     static = records(plan, learner, device)
     if static:
         learner.recorder = recorder_of(device)
@@ -255,7 +287,7 @@ def prepare(
         say(f"steps run without CUDA graphs: {'; '.join(obstacles(plan, learner, device))}")
     return Setup(
         plan, data, sources, folder, learner, sampler, device, fingerprint, unused=unused,
-        static=static,
+        static=static, pass_tokens=None if limit == "auto" else limit, unordered=unordered,
     )  # fmt: skip
 
 
@@ -310,6 +342,9 @@ def _fingerprint(settings: Table, data: Data) -> str:
         for split in ("train", "dev", "test"):
             task.pop(split, None)
     table["encoder"].pop("path")
+    for key in OTHER_WAYS:
+        section, name = key.split(".")
+        table[section].pop(name, None)
     return _hash([table, data.contents()])
 
 

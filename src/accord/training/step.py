@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn import Parameter
 
 from accord.data.batches import StepBatch
 from accord.kernels.dropout import DropoutStream
+from accord.kernels.matmul import DEFAULT, computing
 from accord.kernels.recorder import Recorder
 from accord.model.multitask import MultitaskModel
 from accord.model.soft import Coupling
@@ -170,6 +172,7 @@ class Learner:
     observers: Sequence[Observer] = ()
     recorder: Recorder = field(default_factory=Recorder)
 
+    @computing(DEFAULT)  # the passes alone are in the run's precision: what is made of them isn't
     def step(self, step: int, batch: StepBatch, lr_factor: float) -> StepRecord:
         """Take one step.
 
@@ -320,6 +323,18 @@ class Learner:
             return False
         return self.recorder.run(key, tensors, work).again
 
+    @computing(DEFAULT)
+    def rehearse(self, step: int, batch: StepBatch) -> None:
+        """Take a step up to its update, for the memory that this takes; nothing is changed by it.
+
+        What isn't finite is left to the step itself.
+        """
+        with suppress(NotFinite):
+            measured = self.measure(step, batch)
+            self.apply(step, batch, measured, self.decide(step, batch, measured))
+        self.optimizer.zero_grad()
+
+    @computing(DEFAULT)
     def gramian(self, step: int, batch: StepBatch) -> Tensor:
         """Return G of a batch, float64 [t, t], without a step: nothing is updated."""
         passed = self._passes(step, batch, len(batch.sources))

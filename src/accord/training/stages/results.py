@@ -50,6 +50,7 @@ def combined_results(names: Sequence[str], trained: Trained, results: Sequence[R
         **last,
         **{key: round(sum(result[key] for result in results), 3) for key in _SUMMED},
         "exposure": {name: _exposure(name, results) for name in last["exposure"]},
+        "repeatable": all(result.get("repeatable", False) for result in results),
         "peak_memory_bytes": max(result["peak_memory_bytes"] for result in results),
         "stages": rows,
         **({"continual": _continual(matrix, trained)} if remembers and matrix[-1] else {}),

@@ -56,4 +56,7 @@ def naming(stage: Stage, run: RunFolder | None = None) -> Iterator[None]:
 
 
 def _of_run(line: str, stage: Stage, run: RunFolder | None) -> str:
-    return line if run is None else line.replace(f"resume {stage.folder}", f"resume {run.path}")
+    if run is None:
+        return line
+    line = line.replace(f"resume {stage.folder}", f"resume {run.path}")
+    return line.replace(str(stage.folder / "config.toml"), str(run.path / "config.toml"))
