@@ -15,6 +15,7 @@ from accord.metrics import overall_score
 from accord.model.layers_computed import LayersComputed, layers_computed
 from accord.model.multitask import HARD, MultitaskModel
 from accord.model.saved import load_model
+from accord.plural import count
 from accord.runs.estimate import duration
 from accord.runs.folder import RunFolder
 from accord.runs.memory import peak_memory_bytes
@@ -80,6 +81,8 @@ def finish(setup: Setup, run: RunFolder, progress: RunState, console: Console) -
         "peak_memory_bytes": peak_memory_bytes(),
     }
     run.write_json("results.json", results)
+    if (recorder := setup.learner.recorder).recorded:
+        run.log(f"recorded {count(recorder.recorded, 'part')} of steps in {recorder.seconds:.1f} s")
     heldout_text = f", {results['heldout_score']:z.4f} held out" if heldout else ""
     console.say(
         f"done: best epoch {epoch['epoch']}, {setup.plan.score} score {best['score']:z.4f} on dev"

@@ -1,0 +1,56 @@
+"""Runs whose steps are recorded, as on a GPU: resumed they leave the bytes of one never stopped."""
+
+import pytest
+from tape import TapeGraphs
+
+from accord.kernels.matmul import DEFAULT
+from accord.kernels.recorder import Recorder
+
+WAYS = {
+    "pcgrad": {"training.gradients": "pcgrad"},
+    "sum": {"training.gradients": "sum", "averaging.method": "ema"},
+    "popart": {"training.gradients": "cagrad", "tasks.near.targets": "popart"},
+    "whole-j": {"training.gradients": "graddrop", "training.balancing": "famo"},
+    "proportional": {"training.batching": "proportional", "training.gradients": "gradvac"},
+}
+
+
+@pytest.fixture
+def recorders(monkeypatch: pytest.MonkeyPatch) -> list[Recorder]:
+    """Let every run here record its steps, by tapes; what ran them."""
+    made: list[Recorder] = []
+
+    def recorder(device: object) -> Recorder:
+        made.append(Recorder(TapeGraphs()))
+        return made[-1]
+
+    monkeypatch.setattr("accord.training.setup.records", lambda *_: True)
+    monkeypatch.setattr("accord.training.setup.recorder_of", recorder)
+    # A tape runs again in torch's own setting, whatever it was when it was recorded.
+    monkeypatch.setattr("accord.training.setup.choose_matmul_policy", lambda *_: DEFAULT)
+    return made
+
+
+@pytest.mark.quick("pcgrad", "popart")
+@pytest.mark.parametrize("changes", WAYS.values(), ids=WAYS)
+def test_a_resumed_run_with_nothing_recorded_yet_leaves_the_same_bytes(
+    killed_and_whole, outcome, recorders, changes
+):
+    longer = {"training.epochs": 3, "training.steps_per_epoch": 6, "encoder.dropout": 0.1}
+    run, whole = killed_and_whole({**longer, **changes}, last=10)
+    assert any(recorder.recorded for recorder in recorders)
+    assert outcome(run) == outcome(whole)
+
+
+def test_recorded_steps_are_the_same_steps(project, train, outcome, recorders, tmp_path):
+    toml = project({"training.epochs": 2, "training.steps_per_epoch": 8, "encoder.dropout": 0.1,
+                    "training.gradients": "pcgrad"})  # fmt: skip
+    recorded = train(toml, tmp_path / "recorded")
+    assert recorders[-1].recorded > 2
+    assert (
+        f"recorded {recorders[-1].recorded} parts of steps in" in (recorded / "log.txt").read_text()
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("accord.training.setup.recorder_of", lambda device: Recorder())
+        plain = train(toml, tmp_path / "plain")
+    assert outcome(recorded) == outcome(plain)
