@@ -20,6 +20,7 @@ COMMANDS = {
     "resume": "Resume a run that was stopped.",
     "evaluate": "Evaluate a model on labelled files.",
     "predict": "Predict a file with a model.",
+    "serve": "Serve models: every task's answer in one pass, over HTTP.",
     "add": "Add tasks to a trained model, whose others stay as they are.",
     "remove": "Remove tasks from a model, whose others stay as they are.",
     "export": "Write a model for transformers, ONNX or sentence-transformers.",

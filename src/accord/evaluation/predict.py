@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -135,25 +135,63 @@ class Predictor:
             >>> model.answer(["A lovely film."])  # doctest: +SKIP
             [{'sst': '4', 'topic': 'film', 'emotions': ['joy']}]
         """
+        return self._answers(texts, tasks, lambda group, one: group.said(one, probabilities))
+
+    def records(
+        self, texts: Texts, tasks: Sequence[str] | None = None, probabilities: bool = False
+    ) -> list[dict[str, Record]]:
+        """Answer as `answer`, and say all that there is to say.
+
+        Returns:
+            For each text, by task: `answer`, what a kind says beside it (`entities` of tags,
+            `order` of candidates), and `probabilities` where they are asked for and there are any.
+
+        Example:
+            >>> model.records(["A lovely film."], ["sst"], probabilities=True)  # doctest: +SKIP
+            [{'sst': {'answer': '4', 'probabilities': {'0': 0.01, '1': 0.02, '4': 0.93}}}]
+        """
+        return self._answers(texts, tasks, lambda group, one: group.records(one, probabilities))
+
+    def _answers(
+        self, texts: Texts, tasks: Sequence[str] | None,
+        say: Callable[[TaskGroup, Answered], Iterable[tuple[str, Sequence[Any]]]],
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Return for each text, by task, what is said of a group's rows."""
+        by_form, rows = self._sorted(texts, tasks)
+        answers: list[dict[str, Any]] = [{} for _ in texts]
+        for form, places in rows.items():
+            names = by_form[form]
+            answered = self._noted(names, [texts[i] for i in places], places, above=4)
+            said = dict(each for group, one in answered for each in say(group, one))
+            every = zip(*(said[name] for name in names), strict=True)
+            for i, values in zip(places, every, strict=True):
+                answers[i] = dict(zip(names, values, strict=True))
+        return answers
+
+    def check(self, texts: Texts, tasks: Sequence[str] | None = None) -> None:
+        """Check that `answer` takes some texts; arguments and errors are its."""
+        by_form, rows = self._sorted(texts, tasks)
+        for form, places in rows.items():
+            for task in {self.task(name).kind: self.task(name) for name in by_form[form]}.values():
+                for place in places:
+                    checked(texts[place], task, place)
+
+    def _sorted(
+        self, texts: Texts, tasks: Sequence[str] | None
+    ) -> tuple[Mapping[Form, tuple[str, ...]], dict[Form, list[int]]]:
+        """Return the names of the tasks asked that take each form of rows, and which texts have
+        it."""
         _refuse_string(texts)
         by_form = self._by_form(self._names if tasks is None else tuple(dict.fromkeys(tasks)))
         rows: dict[Form, list[int]] = {}
         for index, text in enumerate(texts):
             rows.setdefault(form_of(text, index, by_form), []).append(index)
-        answers: list[dict[str, Any]] = [{} for _ in texts]
-        for form, places in rows.items():
-            names = by_form[form]
-            answered = self._noted(names, [texts[i] for i in places], places)
-            said = dict(each for group, one in answered for each in group.said(one, probabilities))
-            every = zip(*(said[name] for name in names), strict=True)
-            for i, values in zip(places, every, strict=True):
-                answers[i] = dict(zip(names, values, strict=True))
         for task in [] if tasks is None or not texts else map(self.task, tasks):
             if not rows.keys() & {*forms(task)}:
                 raise UsageError(
                     f"task '{task.name}' takes {' or '.join(forms(task))}, and none is given"
                 )
-        return answers
+        return by_form, rows
 
     def predict(self, task: str, texts: Texts) -> Answers:
         """Predict texts.
@@ -222,9 +260,10 @@ class Predictor:
         }
 
     def _noted(
-        self, tasks: tuple[str, ...], texts: Texts, index: Sequence[int] | None = None
-    ) -> list[tuple[TaskGroup, Answered]]:
-        """Return `_answered`; warns of what is cut."""
+        self, tasks: tuple[str, ...], texts: Texts, index: Sequence[int] | None = None,
+        above: int = 3,
+    ) -> list[tuple[TaskGroup, Answered]]:  # fmt: skip
+        """Return `_answered`; warns whoever called so many functions above of what is cut."""
         _refuse_string(texts)
         made = self._answered(tasks, texts, range(len(texts)) if index is None else index)
         notes = dict.fromkeys(
@@ -235,7 +274,7 @@ class Predictor:
             for note in self.cut_notes(task, one.cut, one.unseen, len(texts))
         )
         for note in notes:  # each once, whatever the number of tasks that say the same
-            warnings.warn(note, stacklevel=3)
+            warnings.warn(note, stacklevel=above)
         return made
 
     def cut_notes(self, task: Task, cut: int, unseen: int, rows: int) -> Iterator[str]:

@@ -14,8 +14,8 @@ from torch import Tensor
 from accord.data.examples import Given
 from accord.errors import ModelError
 from accord.evaluation.inference import whole_logits
-from accord.evaluation.predictions import probabilities_by_name
-from accord.kinds import kind_of, labelled_kind
+from accord.evaluation.predictions import probabilities_by_name, records_of
+from accord.kinds import Answers, kind_of, labelled_kind
 from accord.model.head_blocks import HeadBlocks
 from accord.model.heads import Head
 from accord.model.multitask import MultitaskModel
@@ -95,10 +95,37 @@ class TaskGroup:
             for task, values in zip(self.tasks, self.by_task(shares), strict=True):
                 yield task.name, probabilities_by_name(task, values)
             return
-        every = kind.decode(first, answered.logits).numpy()
+        for task, answers in self._decoded(answered):
+            yield task.name, answers
+
+    def records(
+        self, answered: Answered, probabilities: bool
+    ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """Yield each task's name and all that is said of each row: `answer`, what its kind says
+        beside it, and `probabilities` where these are wanted and there are any."""
+        kind = labelled_kind(self.tasks[0])
+        shares: Sequence[Tensor | None] = [None] * len(self.tasks)
+        if probabilities and kind.probability_names(self.tasks[0]):
+            every = kind.probabilities(self.tasks[0], answered.logits)
+            assert every is not None
+            shares = self.by_task(every)
+        logits = self.by_task(answered.logits)
+        for (task, answers), part, share in zip(
+            self._decoded(answered), logits, shares, strict=True
+        ):
+            columns: dict[str, Sequence[Any]] = {"answer": answers}
+            columns |= kind.details(task, part, answered.texts)
+            if share is not None:
+                columns["probabilities"] = probabilities_by_name(task, share)
+            yield task.name, records_of(columns)
+
+    def _decoded(self, answered: Answered) -> Iterator[tuple[Task, Answers]]:
+        """Yield each task with its answers to all rows."""
+        kind = labelled_kind(self.tasks[0])
+        every = kind.decode(self.tasks[0], answered.logits).numpy()
         n = len(every) // len(self.tasks)
         for i, task in enumerate(self.tasks):
-            yield task.name, kind.answers(task, every[i * n : (i + 1) * n])
+            yield task, kind.answers(task, every[i * n : (i + 1) * n])
 
 
 def grouped(tasks: Mapping[int, Task], alike: Mapping[int, Hashable]) -> list[TaskGroup]:

@@ -110,7 +110,7 @@ def know(source: Path) -> Known:
         ModelError, EncoderError: if it is no model, or is damaged.
         RunFolderError: if the run that it lies in isn't done, or can't be read.
     """
-    run = _run_of(source)
+    run = run_of(source)
     folder = find_model_folder(source)
     tasks, inputs, max_length = read_tasks(folder)
     if run is not None:
@@ -133,7 +133,7 @@ def _answering(folder: Path, layers: LayersComputed) -> AnswerSeconds | None:
         return None
 
 
-def _run_of(source: Path) -> RunRecord | None:
+def run_of(source: Path) -> RunRecord | None:
     """Return the run that a path names, or in which a model folder lies."""
     inside = source.absolute().parent
     for folder in (source, inside if source.absolute().name == "model" else None):

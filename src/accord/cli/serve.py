@@ -1,0 +1,105 @@
+"""`accord serve`: models behind HTTP, all tasks in one pass, and a page to try them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from accord.cli.options import PATH
+from accord.terminal import tell
+
+if TYPE_CHECKING:
+    from accord.plan.run import Precision
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--threads", type=click.IntRange(1), metavar="N",
+    help="Passes at once, one thread each. Default: one for each processor; on a GPU 1.",
+)  # fmt: skip
+@click.option("--device", default="auto", show_default=True, metavar="DEVICE")
+@click.option(
+    "--precision", type=click.Choice(["float32", "bfloat16", "tf32"]), default="float32",
+    show_default=True,
+)  # fmt: skip
+@click.option(
+    "--token-file", type=PATH,
+    help="A file that holds the token which requests have to name; or set ACCORD_TOKEN.",
+)  # fmt: skip
+@click.option("--reload", is_flag=True, help="Let POST /v1/reload load folders that changed.")
+@click.option("--body-bytes", default=1 << 20, show_default=True, type=click.IntRange(1))
+@click.option("--texts", default=256, show_default=True, type=click.IntRange(1),
+              help="Of one request.")  # fmt: skip
+@click.option("--characters", default=100_000, show_default=True, type=click.IntRange(1),
+              help="Of one request's texts.")  # fmt: skip
+@click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(0.1),
+              help="That a request may take to be sent.")  # fmt: skip
+@click.option("--waiting", default=1000, show_default=True, type=click.IntRange(1),
+              help="Requests that may wait.")  # fmt: skip
+def serve(
+    models: tuple[str, ...],
+    host: str,
+    port: int,
+    threads: int | None,
+    device: str,
+    precision: Precision,
+    token_file: Path | None,
+    reload: bool,
+    body_bytes: int,
+    texts: int,
+    characters: int,
+    seconds: float,
+    waiting: int,
+) -> None:
+    """Answer requests with MODEL, a run or model folder; or with several, each FOLDER or
+    NAME=FOLDER.
+
+    POST /v1/answer with {"texts": ["a text", ["one of a pair", "the other"]]} answers all tasks
+    that take each text; / is a page to try it, /openapi.json describes all paths. SIGTERM ends it
+    once all is answered, SIGHUP loads the models whose folders changed.
+    """
+    from accord.runs.devices import choose_device
+    from accord.runs.processors import default_threads
+    from accord.serving.models import Models, named
+    from accord.serving.needed import check_installed
+
+    check_installed()
+    from accord.serving.app import Service
+    from accord.serving.requests import Limits
+    from accord.serving.server import is_loopback
+    from accord.serving.server import serve as run
+
+    token = find_token(token_file)
+    served = Models(named(models), device, precision)
+    for model in served.all():
+        tell(f"{model.name}: {', '.join(model.described['tasks'])} ({model.hash[:12]})")
+    if token is None and not is_loopback(host):
+        tell(f"warning: whoever reaches {host} may ask: no token is set (ACCORD_TOKEN)")
+    at_once = threads or (1 if choose_device(device).type == "cuda" else default_threads(1))
+    limits = Limits(body_bytes, texts, characters, seconds, waiting)
+    run(Service(served, limits, at_once, token, reload), host, port, tell)
+
+
+def find_token(file: Path | None) -> str | None:
+    """Return the token that a file holds, or the environment; None where neither does.
+
+    Raises:
+        UsageError: if there is no such file, or nothing in it.
+    """
+    from accord.errors import UsageError
+
+    if file is None:
+        return os.environ.get("ACCORD_TOKEN") or None
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--token-file {file}: can't be read: {error}") from None
+    if not token:
+        raise UsageError(f"--token-file {file}: is empty")
+    return token

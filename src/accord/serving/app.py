@@ -1,0 +1,253 @@
+"""The service that others call: its paths, and what each answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from accord.errors import AccordError, UsageError
+from accord.evaluation.passes import tokens_of_a_pass
+from accord.serving.batching import Batcher, FullError, Job
+from accord.serving.measures import Measures
+from accord.serving.models import Models, Served
+from accord.serving.openapi import described
+from accord.serving.requests import Asked, Limits, Refused, read
+
+ANSWER, ANSWER_TASK = "/v1/answer", "/v1/answer/{task}"
+_SPECIAL = 3  # tokens that a text has beside its own, at most
+_OPEN = ("/", "/health", "/ready")  # to whoever can reach it
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass
+class Service:
+    """What the paths share.
+
+    Attributes:
+        models: that answer.
+        limits: of requests.
+        threads: passes at once.
+        token: that requests have to name; None asks for none.
+        reloads: whether a request may have the models loaded anew.
+        ready: whether new requests are taken.
+    """
+
+    models: Models
+    limits: Limits = field(default_factory=Limits)
+    threads: int = 1
+    token: str | None = None
+    reloads: bool = False
+    ready: bool = True
+
+    def __post_init__(self) -> None:
+        model = self.models.all()[0].predictor.model.encoder
+        budget = tokens_of_a_pass(model.word_table.device, model.config)
+        self.measures = Measures(budget, lambda: len(self.batcher))
+        self.batcher = Batcher(self.threads, budget, self.limits.waiting, self.measures)
+
+    # What the paths answer
+
+    async def answer(self, request: Request) -> Response:
+        """Answer texts."""
+        asked = read(await self._body(request), self.limits, request.path_params.get("task"))
+        model = self._model(asked)
+        job = await run_in_threadpool(_job, model, asked)
+        try:
+            answers = await asyncio.wrap_future(self.batcher.submit(job))
+        except FullError:
+            what = f"{self.limits.waiting:,} requests wait already; ask again later"
+            raise Refused(503, what, {"Retry-After": "1"}) from None
+        return reply({"model": model.name, "hash": model.hash, "answers": answers})
+
+    async def list_models(self, request: Request) -> Response:
+        """Say which models there are."""
+        return reply({"models": [dict(model.described) for model in self.models.all()]})
+
+    async def reload(self, request: Request) -> Response:
+        """Load the models whose folders changed."""
+        if not self.reloads:
+            raise Refused(403, "this service takes no reloads; 'accord serve --reload' does")
+        try:
+            return reply({"reloaded": await run_in_threadpool(self.models.reload)})
+        except AccordError as error:
+            raise Refused(409, f"nothing was exchanged: {_line(error)}") from None
+
+    async def health(self, request: Request) -> Response:
+        """Say that the process lives."""
+        return reply({"status": "alive"})
+
+    async def readiness(self, request: Request) -> Response:
+        """Say whether it answers."""
+        if not self.ready:
+            raise Refused(503, "the service ends")
+        return reply({"status": "ready"})
+
+    async def metrics(self, request: Request) -> Response:
+        """Return what was counted."""
+        return Response(self.measures.text(), media_type="text/plain; version=0.0.4")
+
+    async def openapi(self, request: Request) -> Response:
+        """Describe the paths."""
+        return reply(described(self.limits, self.token is not None))
+
+    async def page(self, request: Request) -> Response:
+        """Return the page to try it."""
+        text = files("accord.serving").joinpath("page.html").read_text(encoding="utf-8")
+        return HTMLResponse(text, headers={"Content-Security-Policy": _POLICY})
+
+    # What they take
+
+    def _model(self, asked: Asked) -> Served:
+        try:
+            return self.models.get(asked.model)
+        except UsageError as error:
+            raise Refused(422 if asked.model is None else 404, _line(error)) from None
+
+    async def _body(self, request: Request) -> bytes:
+        kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
+        if kind != "application/json":
+            raise Refused(415, f"the body is '{kind:.60}'; allowed: application/json")
+        most, body = self.limits.body_bytes, bytearray()
+        length = request.headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > most:
+            raise Refused(413, f"a body of {int(length):,} bytes; at most {most:,} are allowed")
+        async for part in request.stream():
+            body += part
+            if len(body) > most:
+                raise Refused(413, f"a body of more than {most:,} bytes")
+        return bytes(body)
+
+    def guarded(self, path: str, endpoint: Endpoint) -> Endpoint:
+        """Return an endpoint that asks for the token, counts, and answers every error by a line."""
+
+        async def answer(request: Request) -> Response:
+            begun = time.perf_counter()
+            try:
+                self._admit(request, path)
+                response = await endpoint(request)
+            except Refused as refusal:
+                response = refused(refusal.status, refusal.message, refusal.headers)
+            except ClientDisconnect:
+                response = refused(400, "the connection was closed before the request was there")
+            except AccordError as error:
+                response = refused(422, _line(error))
+            except Exception as error:
+                response = refused(500, f"a bug in Accord: {type(error).__name__}")
+                request.app.state.report(error)
+            self.measures.answered(path, response.status_code, time.perf_counter() - begun)
+            return response
+
+        return answer
+
+    def _admit(self, request: Request, path: str) -> None:
+        if self.token is None or path in _OPEN:
+            return
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(
+            given.strip().encode(), self.token.encode()
+        ):
+            what = "the token is missing or wrong: Authorization: Bearer TOKEN"
+            raise Refused(401, what, {"WWW-Authenticate": "Bearer"})
+
+
+def make_app(
+    service: Service, report: Callable[[Exception], object] = lambda error: None
+) -> Starlette:
+    """Return the application.
+
+    Args:
+        service: what its paths share; closed when the application ends.
+        report: is told of errors that are bugs.
+    """
+
+    def route(path: str, endpoint: Endpoint, *methods: str) -> Route:
+        return Route(path, service.guarded(path, endpoint), methods=methods)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> Any:
+        yield
+        service.ready = False
+        await run_in_threadpool(service.batcher.close)
+
+    app = Starlette(
+        routes=[
+            route(ANSWER, service.answer, "POST"),
+            route(ANSWER_TASK, service.answer, "POST"),
+            route("/v1/models", service.list_models, "GET"),
+            route("/v1/reload", service.reload, "POST"),
+            route("/health", service.health, "GET"),
+            route("/ready", service.readiness, "GET"),
+            route("/metrics", service.metrics, "GET"),
+            route("/openapi.json", service.openapi, "GET"),
+            route("/", service.page, "GET"),
+        ],
+        exception_handlers={404: _unknown, 405: _wrong_method},
+        lifespan=lifespan,
+    )
+    app.state.report = report
+    return app
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    return refused(404, f"no path '{request.url.path:.80}'; /openapi.json lists them")
+
+
+async def _wrong_method(request: Request, error: Exception) -> Response:
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    allowed = headers.get("Allow", "")
+    return refused(405, f"{request.method:.20} is not allowed there; allowed: {allowed}", headers)
+
+
+def reply(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return JSON on one line."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Response(f"{text}\n", status, headers, "application/json")
+
+
+def refused(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    """Return an error as JSON on one line."""
+    return reply({"error": _line(message)}, status, headers)
+
+
+def _job(model: Served, asked: Asked) -> Job:
+    """Check a request's texts, and count their tokens.
+
+    Raises:
+        UsageError: if its tasks don't take them.
+    """
+    model.predictor.check(asked.texts, asked.tasks)
+    strings = [*_strings(asked.texts)]
+    encoded = model.predictor.tokenizer.encode_batch_fast(strings, add_special_tokens=False)
+    longest = model.predictor.assembler.max_length
+    tokens = sum(min(len(each.ids) + _SPECIAL, longest) for each in encoded)
+    return Job(model, asked.texts, asked.tasks, asked.probabilities, tokens)
+
+
+def _strings(texts: list[Any]) -> list[str]:
+    flat: list[str] = []
+    for text in texts:
+        flat += [text] if isinstance(text, str) else _strings(text)
+    return flat
+
+
+def _line(what: object) -> str:
+    return " ".join(str(what).split())
+
+
+_POLICY = (
+    "default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+)

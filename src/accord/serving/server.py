@@ -1,0 +1,102 @@
+"""Runs a service: its socket and its signals."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import signal
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import uvicorn
+
+from accord.errors import AccordError, UsageError
+from accord.serving.app import Service, make_app
+from accord.serving.connections import patient
+
+Say = Callable[[str], object]
+
+
+def serve(service: Service, host: str, port: int, say: Say, texts_in_log: bool = False) -> None:
+    """Answer requests until the process is told to end.
+
+    SIGTERM and Ctrl-C let what has begun be answered; SIGHUP loads the models whose folders
+    changed.
+
+    Args:
+        service: what is served.
+        host: the address to listen at.
+        port: of it; 0 takes one that is free.
+        say: told what happens, a line each.
+        texts_in_log: whether an error that is a bug may be told with all that it says.
+
+    Raises:
+        UsageError: if there is no listening at that address.
+    """
+    torch.set_num_threads(1)  # passes run side by side, each in one thread
+    warnings.simplefilter("ignore")  # of texts that are cut: one line each would flood a log
+    app = make_app(service, lambda error: say(_bug(error, texts_in_log)))
+    config = uvicorn.Config(
+        app, host=host, port=port, http=patient(service.limits.seconds), ws="none",
+        log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=30,
+    )  # fmt: skip
+    server = _Server(config, service, say)
+    try:
+        server.run()
+    except SystemExit:  # uvicorn's way to say that it can't listen; it has told why in its log
+        raise UsageError(
+            f"can't listen at {host}:{port}: is it in use, or another machine's?"
+        ) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's alone.
+
+    Example:
+        >>> [is_loopback(host) for host in ("127.0.0.1", "localhost", "::1", "0.0.0.0")]
+        [True, True, True, False]
+    """
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Server(uvicorn.Server):
+    """Tells where it listens, and reloads on SIGHUP."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, say: Say) -> None:
+        super().__init__(config)
+        self._service, self._say = service, say
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.should_exit:
+            return
+        for server in self.servers:
+            for socket in server.sockets:
+                host, port = socket.getsockname()[:2]
+                name = f"[{host}]" if ":" in host else host
+                self._say(f"listening at http://{name}:{port}")
+        if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _reload(self) -> None:
+        threading.Thread(target=self._exchange, daemon=True).start()
+
+    def _exchange(self) -> None:
+        try:
+            names = self._service.models.reload()
+        except AccordError as error:
+            self._say(f"nothing was exchanged: {' '.join(str(error).split())}")
+            return
+        self._say(f"loaded anew: {', '.join(names) or 'nothing, as no folder changed'}")
+
+
+def _bug(error: Exception, in_full: bool) -> str:
+    what = f": {error}" if in_full else ""
+    return f"a bug in Accord: {type(error).__name__}{what}"

@@ -1,0 +1,166 @@
+"""What a service answers is what Python does, however requests are batched."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import accord
+from accord.serving.batching import Batcher, Job
+
+
+def test_answers_are_those_of_python(serve, save, texts):
+    client = serve()
+    model = accord.load(save("again"))
+    rows = [*texts(5), ["a b", "good"], ["a b", "bad paris"]]
+    reply = client.answer(rows, probabilities=True)
+    assert reply.status == 200
+    assert reply.value["model"] == "first"
+    assert reply.value["answers"] == model.records(rows, probabilities=True)
+    assert [list(each) for each in reply.value["answers"]] == [["mood", "grade", "places"]] * 5 + [
+        ["same"]
+    ] * 2
+    plain = client.answer(rows).value["answers"]
+    assert plain == model.records(rows)
+    assert [{t: said["answer"] for t, said in each.items()} for each in plain] == model.answer(rows)
+
+
+def test_a_task_may_be_named_in_the_body_or_the_path(serve):
+    client = serve()
+    by_body = client.answer(["a good b"], tasks=["mood"])
+    by_path = client.ask("POST", "/v1/answer/mood", {"texts": ["a good b"]})
+    assert by_body.value == by_path.value
+    assert list(by_body.value["answers"][0]) == ["mood"]
+    assert client.answer([]).value["answers"] == []
+
+
+def test_entities_have_their_places_in_the_text(serve):
+    (said,) = serve().answer(["a paris, good"], tasks=["places"]).value["answers"]
+    for entity in said["places"]["entities"]:
+        assert "a paris, good"[entity["start"] : entity["end"]] == entity["text"]
+    assert len(said["places"]["answer"]) == 4
+
+
+def test_requests_that_wait_are_answered_together(serve, save, texts):
+    client = serve()
+    model, (batcher, held) = accord.load(save("again")), (client.service.batcher, threading.Event())
+    served = client.service.models.get("first")
+    plain, calls = served.predictor.records, []
+
+    def slow(rows, *arguments):
+        calls.append(len(rows))
+        held.wait(30)
+        return plain(rows, *arguments)
+
+    served.predictor.records = slow
+    rows = texts(12)
+    with ThreadPoolExecutor(12) as pool:
+        replies = [pool.submit(client.answer, [row]) for row in rows]
+        while len(batcher) < 11:  # one is being answered
+            pass
+        held.set()
+        answers = [reply.result().value["answers"] for reply in replies]
+    assert calls == [1, 11]
+    expected = model.records(rows, probabilities=True)
+    for (ours,), theirs in zip(answers, expected, strict=True):
+        assert ours["mood"]["answer"] == theirs["mood"]["answer"]
+        assert ours["grade"]["answer"] == pytest.approx(theirs["grade"]["answer"], abs=1e-5)
+    assert 'accord_batch_requests_bucket{le="1.0"} 1.0' in client.ask("GET", "/metrics").value
+
+
+class Told:
+    """Keeps the sizes of batches."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def passed(self, jobs, begun, ended):
+        self.sizes.append(len(jobs))
+
+
+class Counting:
+    """Stands in for a model; waits until it may answer."""
+
+    def __init__(self):
+        self.free, self.predictor = threading.Event(), self
+
+    def records(self, texts, tasks, probabilities):
+        self.free.wait(30)
+        if "broken" in texts:
+            raise ValueError("broken")
+        return [{"t": text} for text in texts]
+
+
+def test_a_batch_holds_what_fits_and_no_other_s_question():
+    told, model, other = Told(), Counting(), Counting()
+    batcher = Batcher(1, 100, 50, told)
+    jobs = [Job(model, ["first"], None, False, 10)]
+    batcher.submit(jobs[0])
+    while len(batcher):
+        pass
+    asked = [
+        (model, None, False, 60), (model, None, False, 60), (model, None, False, 30),
+        (other, None, False, 1), (model, ("t",), False, 1), (model, None, True, 1),
+        (model, None, False, 500),
+    ]  # fmt: skip
+    jobs += [Job(m, [f"{i}"], tasks, flag, size) for i, (m, tasks, flag, size) in enumerate(asked)]
+    for job in jobs[1:]:
+        batcher.submit(job)
+    model.free.set()
+    other.free.set()
+    assert [job.answers.result(30) for job in jobs[1:]] == [[{"t": f"{i}"}] for i in range(7)]
+    batcher.close()
+    assert told.sizes == [1, 2, 1, 1, 1, 1, 1]  # 60 and 30 tokens fit, and 60 comes next
+
+
+def test_one_that_fails_fails_alone():
+    told, model = Told(), Counting()
+    batcher = Batcher(1, 100, 50, told)
+    batcher.submit(Job(model, ["hold"], None, False, 1))
+    while len(batcher):
+        pass
+    jobs = [Job(model, [text], None, False, 1) for text in ("a", "broken", "b")]
+    for job in jobs:
+        batcher.submit(job)
+    model.free.set()
+    assert jobs[0].answers.result(30) == [{"t": "a"}]
+    assert jobs[2].answers.result(30) == [{"t": "b"}]
+    with pytest.raises(ValueError, match="broken"):
+        jobs[1].answers.result(30)
+    batcher.close()
+
+
+def test_models_are_told_with_all_that_a_caller_needs(serve, save):
+    client = serve({"one": save("one"), "two": save("two", 1)})
+    first, second = client.ask("GET", "/v1/models").value["models"]
+    assert (first["name"], second["name"]) == ("one", "two")
+    assert first["hash"] != second["hash"]
+    assert first["format"] == 2
+    assert first["layers"]["all tasks"] == 4.0  # of two layers: a text's and a pair's
+    assert first["tasks"]["same"]["takes"] == ["a pair of texts"]
+    assert first["tasks"]["mood"]["labels"] == ["bad", "good"]
+    refused = client.answer(["a"])
+    assert (refused.status, refused.value) == (
+        422, {"error": "'model' is missing; allowed: one, two"}
+    )  # fmt: skip
+    one, two = (client.answer(["a good b"], model=name).value for name in ("one", "two"))
+    assert (one["hash"], two["hash"]) == (first["hash"], second["hash"])
+    assert one["answers"] != two["answers"]
+
+
+def test_a_folder_that_changed_is_exchanged_when_asked_and_not_before(serve, save):
+    folder = save("first")
+    client = serve({"first": folder}, reloads=True)
+    before = client.answer(["a good b"]).value
+    save("first", 5)
+    assert client.answer(["a good b"]).value == before
+    assert client.ask("POST", "/v1/reload").value == {"reloaded": ["first"]}
+    after = client.answer(["a good b"]).value
+    assert after["hash"] != before["hash"]
+    assert after["answers"] != before["answers"]
+    assert client.ask("POST", "/v1/reload").value == {"reloaded": []}
+    (folder / "model.safetensors").write_bytes(b"broken")
+    refused = client.ask("POST", "/v1/reload")
+    assert refused.status == 409
+    assert refused.value["error"].startswith("nothing was exchanged: ")
+    assert client.answer(["a good b"]).value == after

@@ -1,0 +1,166 @@
+"""Wrong requests: a status and one line of JSON each, and the next request is answered."""
+
+import json
+import socket
+import time
+
+import pytest
+
+from accord.serving.requests import Limits
+
+GOOD = {"texts": ["a good b"]}
+DEEP = b'{"texts": ' + b"[" * 5000 + b"]" * 5000 + b"}"
+BODIES = [
+    (b"", 400, "the body is empty"),
+    (b"   ", 400, "the body is empty"),
+    (b"{", 400, "the body is not JSON: line 1, column 2"),
+    (b"\xff\xfe", 400, "the body is not UTF-8: byte 0"),
+    (b'{"texts": [NaN]}', 400, "NaN is no number there"),
+    (b'{"texts": ["a"], "x": -Infinity}', 400, "-Infinity is no number there"),
+    (b'{"texts": ["a"], "x": ' + b"9" * 6000 + b"}", 400, "the body is not JSON"),
+    (DEEP, 400, "nested"),
+    (b"[]", 422, "the body should be an object with 'texts', got a list"),
+    (b"null", 422, "the body should be an object with 'texts', got null"),
+    (b"{}", 422, "'texts' is missing"),
+    (b'{"texts": "a"}', 422, "'texts' should be a list, got a string"),
+    (b'{"texts": {"a": 1}}', 422, "'texts' should be a list, got an object"),
+    (b'{"texts": [1]}', 422, "text 0: should be a string or a list, got a number"),
+    (b'{"texts": ["a", null]}', 422, "text 1: should be a string or a list, got null"),
+    (b'{"texts": ["a", true]}', 422, "text 1: should be a string or a list, got true or false"),
+    (b'{"texts": [["a", 1]]}', 422, "text 0: should hold strings, got a number"),
+    (b'{"texts": [["a", [1]]]}', 422, "text 0: should hold strings, got a number"),
+    (b'{"texts": [[["a"], "b"]]}', 422, "text 0: should hold strings, got a list"),
+    (b'{"texts": ["a", ["\\ud800", "b"]]}', 422, "text 1: holds a lone surrogate"),
+    (b'{"texts": ["\\ud800"]}', 422, "text 0: holds a lone surrogate"),
+    (b'{"text": ["a"]}', 422, "unknown key 'text'; did you mean 'texts'?"),
+    (b'{"texts": ["a"], "probability": true}', 422, "did you mean 'probabilities'?"),
+    (b'{"texts": ["a"], "probabilities": 1}', 422, "should be true or false, got a number"),
+    (b'{"texts": ["a"], "tasks": "mood"}', 422, "'tasks' should be a list of names"),
+    (b'{"texts": ["a"], "tasks": [1]}', 422, "'tasks' should be a list of names"),
+    (b'{"texts": ["a"], "tasks": []}', 422, "'tasks' is empty"),
+    (b'{"texts": ["a"], "tasks": ["mod"]}', 422, "no task 'mod'; did you mean 'mood'?"),
+    (b'{"texts": ["a"], "tasks": ["same"]}', 422, "text 0: the tasks asked take a pair of texts"),
+    (b'{"texts": ["a", ["b", "c"]], "tasks": ["mood"]}', 422, "text 1: the tasks asked take a"),
+    (b'{"texts": ["a"], "tasks": ["mood", "same"]}', 422, "task 'same' takes a pair of texts"),
+    (b'{"texts": ["a"], "model": "frist"}', 404, "no model 'frist'; did you mean 'first'?"),
+    (b'{"texts": ["a"], "model": 3}', 422, "'model' should be a name, got a number"),
+    (json.dumps({"texts": ["a"] * 257}).encode(), 413, "257 texts; at most 256 are allowed"),
+    (json.dumps({"texts": ["a" * 100_001]}).encode(), 413, "100,001 characters; at most 100,000"),
+]  # fmt: skip
+
+
+def test_bodies_that_say_what_is_wrong(serve):
+    client = serve()
+    expected = client.ask("POST", "/v1/answer", GOOD)
+    for body, status, message in BODIES:
+        reply = client.ask("POST", "/v1/answer", body, {"content-type": "application/json"})
+        assert reply.status == status, body[:60]
+        assert list(reply.value) == ["error"], body[:60]
+        assert message in reply.value["error"], body[:60]
+        assert client.ask("POST", "/v1/answer", GOOD).value == expected.value
+
+
+def test_paths_methods_and_kinds_of_body(serve):
+    client = serve()
+    cases = [
+        ("GET", "/v1/answer", None, {}, 405, "GET is not allowed there; allowed: POST"),
+        ("DELETE", "/v1/models", None, {}, 405, "allowed: GET"),
+        ("GET", "/v1/anwser", None, {}, 404, "no path '/v1/anwser'"),
+        ("POST", "/v1/answer/mod", GOOD, {}, 422, "no task 'mod'; did you mean 'mood'?"),
+        ("POST", "/v1/answer/mood", {**GOOD, "tasks": ["mood"]}, {}, 422, "the path names the"),
+        ("POST", "/v1/answer/same", GOOD, {}, 422, "text 0: the tasks asked take a pair"),
+        ("POST", "/v1/answer", b"texts=a", {"content-type": "application/x-www-form-urlencoded"},
+         415, "allowed: application/json"),
+        ("POST", "/v1/answer", b"x" * ((1 << 20) + 1), {"content-type": "application/json"},
+         413, "at most 1,048,576 are allowed"),
+        ("POST", "/v1/reload", None, {}, 403, "takes no reloads"),
+    ]  # fmt: skip
+    for method, path, body, headers, status, message in cases:
+        reply = client.ask(method, path, body, headers)
+        assert (reply.status, message in reply.value["error"]) == (status, True), (path, reply)
+    assert client.ask("GET", "/v1/answer").headers["allow"] == "POST"
+    counted = client.ask("GET", "/metrics").value
+    assert 'accord_requests_total{path="/v1/answer",status="413"} 1.0' in counted
+
+
+def test_a_body_in_pieces_is_no_way_around_its_limit(serve):
+    client = serve(limits=Limits(body_bytes=1000))
+    head = b"POST /v1/answer HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+    pieces = [b"190\r\n" + b" " * 400 + b"\r\n"] * 4
+    reply = client.raw(head, *pieces, b"0\r\n\r\n", b"GET /health HTTP/1.1\r\nhost: a\r\n"
+                       b"connection: close\r\n\r\n", pause=0.02)  # fmt: skip
+    assert reply.startswith(b"HTTP/1.1 413")
+    assert b'{"error":"a body of more than 1,000 bytes"}\n' in reply
+
+
+def test_what_is_no_http_and_what_comes_too_slowly(serve):
+    client = serve(limits=Limits(seconds=0.3))
+    refused = client.raw(b"\x16\x03\x01 hello\r\n\r\n")
+    assert refused.startswith(b"HTTP/1.1 400")
+    assert refused.endswith(b'{"error": "this is no HTTP request that can be read"}\n')
+    line, head = b"POST /v1/answer HTTP/1.1\r\n", b"host: a\r\ncontent-length: 20\r\n\r\n"
+    for begun in ([line], [line, head], [line, head, b'{"texts"']):
+        start = time.monotonic()
+        late = client.raw(*begun)
+        assert late.startswith(b"HTTP/1.1 408"), begun
+        assert late.endswith(b'{"error": "the request was not there after 0.3 s"}\n')
+        assert 0.2 < time.monotonic() - start < 10
+    assert client.raw() == b""  # nothing was asked
+    assert client.ask("POST", "/v1/answer", GOOD).status == 200
+
+
+def test_who_hangs_up_disturbs_nobody(serve):
+    client = serve()
+    body = json.dumps(GOOD).encode()
+    head = f"POST /v1/answer HTTP/1.1\r\nhost: a\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    for part in (b"", head[:10], head, head + body[:5], head + body):
+        with socket.create_connection(("127.0.0.1", client.port)) as connection:
+            connection.sendall(part)
+        assert client.ask("POST", "/v1/answer", GOOD).status == 200
+
+
+def test_a_connection_asks_again_and_again(serve):
+    body = json.dumps(GOOD).encode()
+    head = f"POST /v1/answer HTTP/1.1\r\nhost: a\r\ncontent-length: {len(body)}\r\n".encode()
+    again = head + b"\r\n" + body
+    last = head + b"connection: close\r\n\r\n" + body
+    assert (
+        serve(limits=Limits(seconds=0.4)).raw(again, again, last, pause=0.15).count(b"200 OK") == 3
+    )
+
+
+def test_too_many_that_wait_are_told_to_come_again(serve):
+    client = serve(limits=Limits(waiting=0))
+    reply = client.ask("POST", "/v1/answer", GOOD)
+    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+    assert reply.value == {"error": "0 requests wait already; ask again later"}
+
+
+@pytest.mark.parametrize("given", [None, "Bearer", "Bearer wrong", "Basic secret", "Bearer sécret"])
+def test_without_the_token_nothing_is_told(serve, given):
+    client = serve(token="secret")
+    headers = {} if given is None else {"authorization": given.encode().decode("latin-1")}
+    for path in ("/v1/models", "/metrics", "/openapi.json"):
+        reply = client.ask("GET", path, headers=headers)
+        assert (reply.status, reply.headers["www-authenticate"]) == (401, "Bearer")
+    assert client.ask("POST", "/v1/answer", GOOD, headers).status == 401
+    assert client.ask("GET", "/health").status == client.ask("GET", "/").status == 200
+    right = {"authorization": "Bearer secret"}
+    assert client.ask("POST", "/v1/answer", GOOD, right).status == 200
+
+
+def test_a_bug_is_told_without_what_was_asked(serve):
+    client = serve()
+    predictor = client.service.models.get("first").predictor
+
+    def broken(*_):
+        raise RuntimeError("secret text")
+
+    plain, predictor.records = predictor.records, broken
+    reply = client.ask("POST", "/v1/answer", GOOD)
+    assert (reply.status, reply.value) == (500, {"error": "a bug in Accord: RuntimeError"})
+    predictor.records = plain
+    assert client.ask("POST", "/v1/answer", GOOD).status == 200
+    (error,) = client.failures
+    assert isinstance(error, RuntimeError)
+    client.failures.clear()
