@@ -32,6 +32,7 @@ from accord.evaluation import inference
 from accord.runs.folder import RunFolder
 from accord.training import epoch, loop
 from accord.training import run as training
+from accord.training.batches import Batches
 from accord.training.setup import Setup
 from accord.training.step import Learner
 
@@ -42,7 +43,7 @@ PARTS = (
     (inference, "pooled_vectors", "encoder in evaluation"),
     (training, "prepare", "start-up"),
     (Setup, "estimate", "start-up"),
-    (Setup, "batch", "batch assembly"),
+    (Batches, "take", "batch assembly"),
     (RunFolder, "append_metrics", "logging"),
     (loop, "evaluate_epoch", "rest of evaluation"),
     (epoch, "stage_best", "best model"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,9 +57,9 @@ class Units:
         )
         return present & ~seen
 
-    def to(self, device: torch.device) -> Units:
-        """Return the same on a device."""
-        return Units(self.example.to(device), self.place.to(device), self.sizes.to(device))
+    def mapped(self, move: Callable[[Tensor], Tensor]) -> Units:
+        """Return the same with each tensor moved."""
+        return Units(move(self.example), move(self.place), move(self.sizes))
 
 
 def located(

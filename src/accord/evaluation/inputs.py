@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from accord.data.ragged import ranges
-from accord.encoders.packing import TokenSequence
+from accord.encoders.packing import TokenSequence, placing
 from accord.encoders.units import Unit, Units, located, vector_counts
 
 Examples = Sequence[Sequence[TokenSequence]]
@@ -200,6 +200,6 @@ class Stream:
         return Pooled(
             self._vectors,
             vector_counts(self.unit, examples),
-            units and units.to(self.device),
+            units and units.mapped(placing(self.device)),
             None if every else torch.from_numpy(which).to(self.device),
         )
