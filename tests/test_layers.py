@@ -57,7 +57,7 @@ LAYERS = [
     ["plan.auxiliary_faults", "plan.resolving"],
     ["plan", "plan.run", "plan.keys", "plan.tasks"],
     [
-        "evaluation.inference", "evaluation.task_groups", "evaluation.texts",
+        "evaluation.inference", "evaluation.texts",
         "evaluation.answer_columns",
         "evaluation.labelled_file",
         "training.frozen", "training.checkpoint", "evaluation.predictions",

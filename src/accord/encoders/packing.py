@@ -130,7 +130,7 @@ class PackedBatch:
     @cached_property
     def cls_rows(self) -> Tensor:
         """The row of each sequence's first token: int64 [B]."""
-        return torch.tensor(self.cu_seqlens[:-1], device=self.input_ids.device)
+        return placing(self.input_ids.device)(torch.tensor(self.cu_seqlens[:-1]))
 
     @cached_property
     def plan(self) -> AttentionPlan:
@@ -144,9 +144,9 @@ class PackedBatch:
 
     def means(self, hidden: Tensor) -> Tensor:
         """Average each sequence's tokens, [N, H] -> [B, H]."""
-        lengths = torch.tensor(self.lengths, device=hidden.device)
+        lengths = placing(hidden.device)(torch.tensor(self.lengths))
         numbers = torch.arange(len(lengths), device=hidden.device)
-        sequence = torch.repeat_interleave(numbers, lengths)
+        sequence = torch.repeat_interleave(numbers, lengths, output_size=len(hidden))
         sums = hidden.new_zeros(len(lengths), hidden.shape[1]).index_add_(0, sequence, hidden)
         return sums / lengths[:, None]
 

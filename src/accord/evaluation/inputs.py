@@ -113,17 +113,13 @@ class Pooled:
 
     def chosen(self, index: np.ndarray) -> Pooled:
         """Return what the head needs of some examples, in this order, of the same vectors."""
-        which = torch.from_numpy(ranges(self.counts, index)).to(self.vectors.device)
+        place, counts = placing(self.vectors.device), self.counts[index]
+        which = place(torch.from_numpy(ranges(self.counts, index)))
         units = None
         if self.units is not None:
-            every = torch.from_numpy(np.asarray(index, dtype=np.int64)).to(which.device)
-            number = torch.arange(len(every), device=which.device)
-            counts = torch.from_numpy(self.counts[index]).to(which.device)
-            units = Units(
-                torch.repeat_interleave(number, counts),
-                self.units.place[which],
-                self.units.sizes[every],
-            )
+            number, sizes = np.repeat(np.arange(len(counts)), counts), self.units.host_sizes[index]
+            example = place(torch.from_numpy(number))
+            units = Units(example, self.units.place[which], place(torch.from_numpy(sizes)), sizes)
         which = which if self.which is None else self.which[which]
         return Pooled(self.vectors, self.counts[index], units, which)
 
@@ -184,7 +180,7 @@ class Stream:
         """Put the vectors of some of a group's sequences in their place."""
         numbers = np.asarray(members, dtype=np.int64) + self._starts[group]
         place = torch.from_numpy(ranges(self._counts, numbers))
-        self._vectors[place.to(vectors.device)] = vectors.float()
+        self._vectors.index_copy_(0, placing(vectors.device)(place), vectors.float())
 
     def pooled(self, task: int, examples: Examples) -> Pooled:
         """Return what one of the tasks sees of its examples: tasks of one group see the same."""
@@ -201,5 +197,5 @@ class Stream:
             self._vectors,
             vector_counts(self.unit, examples),
             units and units.mapped(placing(self.device)),
-            None if every else torch.from_numpy(which).to(self.device),
+            None if every else placing(self.device)(torch.from_numpy(which)),
         )
