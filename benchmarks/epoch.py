@@ -40,7 +40,7 @@ TARGET = 0.05
 ENCODER = ("training steps", "encoder in evaluation")
 PARTS = (
     (Learner, "step", "training steps"),
-    (inference, "pooled_vectors", "encoder in evaluation"),
+    (inference, "encoded", "encoder in evaluation"),
     (training, "prepare", "start-up"),
     (Setup, "estimate", "start-up"),
     (Batches, "take", "batch assembly"),

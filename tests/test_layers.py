@@ -48,7 +48,7 @@ LAYERS = [
     ["training.setup", "evaluation.predict", "evaluation.choosing"],
     [
         "training.building", "training.drawing", "training.cadence", "training.recording",
-        "evaluation.dev", "evaluation.task_groups", "model.saved_ensemble",
+        "evaluation.dev", "evaluation.member", "evaluation.task_groups", "model.saved_ensemble",
     ],
     ["plan.recorded"],
     ["plan.making"],
@@ -72,7 +72,7 @@ LAYERS = [
         "training.rates", "training.unfreezing", "training.regularising", "model.parts",
         "encoders.pretrained", "model.saved", "model.origin", "model.layers_computed",
         "model.inherited", "evaluation.leaderboard",
-        "evaluation.pooling", "evaluation.text_losses",
+        "evaluation.packed", "evaluation.pooling", "evaluation.text_losses",
         "data.guessing", "evaluation.passes", "evaluation.output", "evaluation.prediction_formats",
         "evaluation.carried",
     ],

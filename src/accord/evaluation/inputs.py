@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -157,7 +158,6 @@ class Stream:
     device: torch.device
     _starts: list[int] = field(init=False)
     _counts: np.ndarray = field(init=False)
-    _vectors: Tensor = field(init=False)
     _pooled: dict[int, Pooled] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -170,7 +170,11 @@ class Stream:
             for group, members in enumerate(self.inputs.sequences)
         ]
         self._counts = np.concatenate([*counts, np.empty(0, dtype=np.int64)])
-        self._vectors = torch.empty(int(self._counts.sum()), self.hidden, device=self.device)
+
+    @cached_property
+    def _vectors(self) -> Tensor:
+        """Memory of the device, from the first pass on: not while all of this is still packed."""
+        return torch.empty(int(self._counts.sum()), self.hidden, device=self.device)
 
     def reader(self, group: int) -> int | None:
         """Return the first of its tasks that reads a group of sequences; None if none does."""

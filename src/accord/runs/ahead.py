@@ -14,6 +14,8 @@ import torch
 GPU_AHEAD = 2
 """What is packed while a GPU works: one to go on with, and one in the making."""
 
+_HURRIED_SECONDS = 2.0  # for a value that is being made when Ctrl-C ends all
+
 T = TypeVar("T")
 _END = object()
 
@@ -31,8 +33,9 @@ class Ahead(Generic[T]):
 
     The thread starts with the first value that is asked for. An error comes where the value would
     have come that it kept from being made. The end of the `with` block ends the thread, which first
-    finishes the value that it is making, and closes the iterator. What torch keeps by thread
-    (whether gradients are recorded, inference mode, autocast) is there as it is by default.
+    finishes the value that it is making (after Ctrl-C only if it soon has), and closes the
+    iterator. What torch keeps by thread (whether gradients are recorded, inference mode, autocast)
+    is there as it is by default.
 
     Args:
         values: iterated in the thread alone.
@@ -64,8 +67,9 @@ class Ahead(Generic[T]):
         self._room.release()
         if self._thread is None:
             self._close_values()
-        elif kind is None or issubclass(kind, Exception):  # a second Ctrl-C waits for nothing
-            self._thread.join()
+        elif self._thread.is_alive():
+            hurried = kind is not None and issubclass(kind, KeyboardInterrupt)
+            self._thread.join(_HURRIED_SECONDS if hurried else None)
 
     def __iter__(self) -> Self:
         return self
