@@ -16,6 +16,7 @@ from accord.training import batches, loop
 from accord.training.batches import Batches
 from accord.training.run import resume_run
 from accord.training.setup import Setup, prepare
+from accord.training.step import Learner
 
 AHEAD = "import accord.training.batches as b\nb.made_ahead = lambda device: 2\n"
 TWO = {"training.epochs": 2, "training.steps_per_epoch": 3, "training.gradients": "pcgrad"}
@@ -53,6 +54,27 @@ def test_it_leaves_the_bytes_of_a_run_without_stopped_and_resumed_or_not(
     assert threads() == []
     resume_run(run, quiet=True)
     assert outcome(run) == plain
+    assert threads() == []
+
+
+def test_steps_of_static_shapes_take_batches_that_were_made_ahead(
+    project, train, tmp_path, outcome, monkeypatch
+):
+    monkeypatch.setattr("accord.training.setup.records", lambda *_: True)
+    config = project({"training.epochs": 2, "training.steps_per_epoch": 4, "encoder.dropout": 0.1})
+    plain = outcome(train(config, tmp_path / "plain"))
+    made = []
+    step = Learner.step
+
+    def noted(self, number, batch, factor):
+        made.append(batch.static)
+        return step(self, number, batch, factor)
+
+    monkeypatch.setattr(batches, "made_ahead", lambda device: 2)
+    monkeypatch.setattr(Learner, "step", noted)
+    assert outcome(train(config, tmp_path / "ahead")) == plain
+    assert len(made) == 8
+    assert None not in made
     assert threads() == []
 
 

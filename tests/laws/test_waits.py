@@ -42,6 +42,16 @@ def test_a_step_of_several_tasks_waits_once(
     waits_once(moved(world), batch, fetches)
 
 
+@pytest.mark.parametrize("mix", MIXES)
+def test_a_static_step_waits_once(
+    mix: str, tiny_encoder: MakeEncoder, random_split: Split, fetches: list[int]
+) -> None:
+    world = World(MIXES[mix], tiny_encoder(), random_split)
+    batch = world.batch(static=True)
+    assert batch.static is not None
+    waits_once(moved(world), batch, fetches)
+
+
 @pytest.mark.parametrize("name", scheme_names())
 def test_a_step_with_parts_waits_once(
     name: str, tiny_encoder: MakeEncoder, random_split: Split, fetches: list[int]
