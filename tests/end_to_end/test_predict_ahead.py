@@ -1,9 +1,11 @@
 """Answers whose texts are read and packed ahead in a thread: as on a GPU, but for the device."""
 
+import signal
 import threading
 
 import pytest
 import torch
+from projects import PATIENCE
 
 import accord
 from accord.errors import AccordError, DataError
@@ -150,3 +152,33 @@ def test_dev_rows_have_the_logits_of_no_thread(
     assert outcome(train(config, tmp_path / "after")) == before
     assert set(where) == {"accord-ahead"}
     assert threads() == []
+
+
+def test_ctrl_c_ends_a_command_whose_thread_reads(finished, file, start_accord, tmp_path):
+    """In the second window, while the first is answered; nothing is written."""
+    before = """
+import time
+from accord.evaluation import file_rows, member, predict, predict_file
+file_rows.CHUNK_ROWS = member.CHUNK_ROWS = 5
+predict.made_ahead = predict_file.made_ahead = lambda device: 2
+read, rest = predict.Predictor.read, []
+def reading(*given):
+    rest.append(1)
+    if len(rest) == 2:
+        print("reads", flush=True)
+        time.sleep(0.5)
+    return read(*given)
+def saying(*given):
+    time.sleep(600)
+predict.Predictor.read, predict.Predictor.answered_as_read = reading, saying
+"""
+    out = tmp_path / "out.csv"
+    process = start_accord(
+        "predict", finished, "--input", file, "--task", "mood", "--output", out, before=before
+    )
+    assert process.stdout.readline() == "reads\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert not out.exists()
