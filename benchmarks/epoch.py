@@ -32,6 +32,7 @@ from accord.evaluation import inference
 from accord.runs.folder import RunFolder
 from accord.training import epoch, loop
 from accord.training import run as training
+from accord.training.batches import Batches
 from accord.training.setup import Setup
 from accord.training.step import Learner
 
@@ -39,10 +40,10 @@ TARGET = 0.05
 ENCODER = ("training steps", "encoder in evaluation")
 PARTS = (
     (Learner, "step", "training steps"),
-    (inference, "pooled_vectors", "encoder in evaluation"),
+    (inference, "encoded", "encoder in evaluation"),
     (training, "prepare", "start-up"),
     (Setup, "estimate", "start-up"),
-    (Setup, "batch", "batch assembly"),
+    (Batches, "take", "batch assembly"),
     (RunFolder, "append_metrics", "logging"),
     (loop, "evaluate_epoch", "rest of evaluation"),
     (epoch, "stage_best", "best model"),

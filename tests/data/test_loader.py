@@ -1,13 +1,14 @@
 """Sequences, passes and targets of a step."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.overrides import TorchFunctionMode
 
 from accord.data.batches import StepBatch, step_batch
 from accord.data.loader import Assembler, TaskData
@@ -195,3 +196,37 @@ def test_each_pass_is_filled_task_by_task(random_split: Split, limit: int | None
 def test_without_a_limit_there_is_one_pass(random_split: Split) -> None:
     data = [random_split(task, 8) for task in TASKS]
     assert len(batch_of(data, [range(8)] * 3).passes) == 1
+
+
+def test_a_batch_goes_to_a_device_as_a_whole(random_split: Split) -> None:
+    """But for the ids of its words, which stay on the host; and from the host without a wait."""
+    data = [random_split(task, 5) for task in (SST, JOINT)]
+    batch = batch_of(data, [[0, 1], [2, 3]], limit=30)
+    copies: list[bool] = []
+
+    class Watched(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            if function is torch.Tensor.to:
+                copies.append((kwargs or {}).get("non_blocking", False))
+            return function(*args, **(kwargs or {}))
+
+    with Watched():
+        there = batch.to(torch.device("meta"))
+    assert copies
+    assert all(copies)
+    assert {one.device.type for one in tensors_of(there.passes)} == {"meta"}
+    assert len(tensors_of(there.passes)) == len(tensors_of(batch.passes)) == len(copies)
+    assert torch.equal(there.token_ids, batch.token_ids)
+
+
+def tensors_of(value: object) -> list[torch.Tensor]:
+    """All tensors of a value, whatever holds them."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if is_dataclass(value):
+        return [one for each in fields(value) for one in tensors_of(getattr(value, each.name))]
+    if isinstance(value, dict):
+        return tensors_of(list(value.values()))
+    if isinstance(value, list | tuple):
+        return [one for each in value for one in tensors_of(each)]
+    return []

@@ -1,11 +1,15 @@
 """The three batching methods of the paper's section 3.5, on its own numbers."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accord.data import sampler as sampling
 from accord.data.sampler import Sampler
 from accord.sampling import Budget, get_rule
 
@@ -147,3 +151,25 @@ def test_cap_shortens_the_epoch_and_reshuffles_after_it() -> None:
     assert replace(ours, budget=Budget(32, steps=10**6)).shape(0) == ours.shape(0)
     assert capped.draw(188)[0].tolist() == ours.draw(188)[0].tolist()
     assert capped.draw(189)[0].tolist() == ours.draw(507)[0].tolist()  # the second epoch's first
+
+
+def test_threads_that_ask_at_once_draw_what_one_alone_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an epoch owes the next one is counted once."""
+
+    def made() -> Sampler:
+        budget = Budget(batch_size=4, epochs=3)
+        return Sampler(("a", "b"), (7, 30), get_rule("annealed"), budget, seed=1)
+
+    alone = made()
+    wanted = [[rows.tolist() for rows in alone.draw(step)] for step in range(3 * alone.steps)]
+    counts = sampling._counts
+
+    def slow(*rest: Any) -> Any:
+        time.sleep(0.005)  # long enough for the others to come
+        return counts(*rest)
+
+    monkeypatch.setattr(sampling, "_counts", slow)
+    shared = made()
+    with ThreadPoolExecutor(8) as pool:
+        drawn = list(pool.map(shared.draw, reversed(range(3 * shared.steps))))
+    assert [[rows.tolist() for rows in step] for step in reversed(drawn)] == wanted

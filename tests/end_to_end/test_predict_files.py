@@ -157,10 +157,8 @@ MANY = "text,first,second,s1\na film,grim,road,x\nthe road,a film,a film,y\n"
 def test_every_task_is_answered_whose_columns_are_there(model, tmp_path, monkeypatch):
     """Tasks of the same texts in one pass; each answer as if asked alone."""
     (tmp_path / "in.csv").write_text(MANY)
-    calls, answered = [], type(model).answered
-    monkeypatch.setattr(
-        type(model), "answered", lambda *given: calls.append(given[1]) or answered(*given)
-    )
+    calls, read = [], type(model).read
+    monkeypatch.setattr(type(model), "read", lambda *given: calls.append(given[1]) or read(*given))
 
     def call(tasks, **source):
         calls.clear()

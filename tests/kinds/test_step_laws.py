@@ -9,6 +9,7 @@ import pytest
 import torch
 from kind_cases import Case, all_cases
 from torch import Tensor
+from valueless import moved, stand_in, waits_once
 from worlds import CPU, World, assert_rows_close
 
 from accord.data.batches import StepBatch, step_batch
@@ -200,3 +201,13 @@ def test_what_is_saved_says_the_same(tiny_encoder: Callable, tmp_path: Path) -> 
             ours, theirs = ours[:, None], theirs[:, None]
         says = [case.kind.decode(case.task, logits) for logits in (ours, theirs)]
         torch.testing.assert_close(says[0], says[1], rtol=0, atol=1e-6)
+
+
+@each
+def test_a_step_waits_for_a_gpu_once(
+    case: Case, tiny_encoder: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetches = stand_in(monkeypatch)
+    world = World([case.task], tiny_encoder(), lambda task, rows, seed: split(case, rows, seed))
+    batch = step_batch([np.arange(3)], each_alone(world.data), ASSEMBLER, CPU, 40)
+    waits_once(moved(world), batch, fetches)

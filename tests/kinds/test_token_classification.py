@@ -44,7 +44,7 @@ def units(sizes: list[int], seen: list[list[int]]) -> Units:
     """Units of rows of so many words, of which only some have a vector."""
     example = [i for i, places in enumerate(seen) for _ in places]
     place = [i for places in seen for i in places]
-    return Units(torch.tensor(example), torch.tensor(place), torch.tensor(sizes))
+    return Units(*map(torch.tensor, (example, place, sizes)), np.array(sizes))
 
 
 @pytest.mark.parametrize("scheme", ["bio", "iobes", "plain"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from accord.data.loader import Assembler, TaskData
 from accord.data.sources import Source
-from accord.encoders.packing import PackedBatch, PackedWords, TokenSequence, pack
+from accord.encoders.packing import PackedBatch, PackedWords, TokenSequence, pack, placing
 from accord.encoders.static import StaticBatch, pack_static
 from accord.encoders.units import Units, located
 from accord.kinds import kind_of
@@ -34,10 +34,10 @@ class View:
     index: Tensor | None = None
     units: Units | None = None
 
-    def to(self, device: torch.device) -> View:
-        """Return the same on a device."""
-        index = None if self.index is None else self.index.to(device)
-        return replace(self, index=index, units=self.units and self.units.to(device))
+    def mapped(self, move: Callable[[Tensor], Tensor]) -> View:
+        """Return the same with each tensor moved."""
+        index = None if self.index is None else move(self.index)
+        return replace(self, index=index, units=self.units and self.units.mapped(move))
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,15 @@ class MicroBatch:
             place: packed[view.group] for place, view in enumerate(self.views)
             if view.group in packed
         }  # fmt: skip
+
+    def mapped(self, move: Callable[[Tensor], Tensor]) -> MicroBatch:
+        """Return the same with each tensor moved."""
+        packed = self.inputs
+        return MicroBatch(
+            packed.mapped(move) if isinstance(packed, PackedBatch) else [*map(move, packed)],
+            [*map(move, self.targets)],
+            tuple(view.mapped(move) for view in self.views),
+        )
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,17 @@ class StepBatch:
         parts = zip(*(micro.targets for micro in self.passes), strict=True)
         return [torch.cat(part) for part in parts]
 
+    def to(self, device: torch.device) -> StepBatch:
+        """Return the batch, which is on the host, with its passes on a device."""
+        return self if device.type == "cpu" else self._mapped(placing(device))
+
+    def pinned(self) -> StepBatch:
+        """Return the batch with its passes in memory that a GPU reads by itself."""
+        return self._mapped(Tensor.pin_memory)
+
+    def _mapped(self, move: Callable[[Tensor], Tensor]) -> StepBatch:
+        return replace(self, passes=[micro.mapped(move) for micro in self.passes])
+
     def total(self, losses: Tensor) -> Tensor:
         """Return the weighted sum of the views' losses [h]; nothing goes to their device for it."""
         if set(self.weights) == {1.0}:
@@ -185,13 +205,9 @@ def step_batch(
             batch = pack(sequences, multiple)
             ids.append(batch.input_ids)
         passes.append(
-            MicroBatch(
-                batch.to(device),
-                [targets.to(device) for _, targets in seen],
-                tuple(view.to(device) for view, _ in seen),
-            )
+            MicroBatch(batch, [targets for _, targets in seen], tuple(view for view, _ in seen))
         )
-    return StepBatch(
+    packed = StepBatch(
         present=tuple(one.task for one in labelled),
         rows=tuple(one.rows for one in labelled),
         passes=passes,
@@ -201,6 +217,7 @@ def step_batch(
         group_of=tuple(one.group for one in labelled),
         weights=tuple(one.weight for one in labelled),
     )
+    return packed.to(device)
 
 
 def _fits_static(

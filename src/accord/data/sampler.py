@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class Sampler:
     _shapes: dict[int, EpochShape] = field(init=False, default_factory=dict, repr=False)
     _counts: list[np.ndarray] = field(init=False, default_factory=list, repr=False)
     _owed: list[np.ndarray] = field(init=False, default_factory=list, repr=False)
+    _counting: Lock = field(init=False, default_factory=Lock, repr=False, compare=False)
 
     @property
     def steps(self) -> int:
@@ -101,13 +103,17 @@ class Sampler:
         return np.asarray(self._ends(epoch - 1)[-1])
 
     def _ends(self, epoch: int) -> np.ndarray:
-        """Return how many rows of each task the run has drawn after each of an epoch's steps."""
-        for number in range(len(self._counts), epoch + 1):
-            key = (self.seed, number, number * self.steps)
-            counts = _counts(self.shape(number), key, self.budget.batch_size, self._owed)
-            before = self._counts[number - 1][-1] if number else np.zeros(len(self.sizes), np.int64)
-            self._counts.append(before + counts.cumsum(axis=0))
-        return self._counts[epoch]
+        """Return how many rows of each task the run has drawn after each of an epoch's steps.
+
+        What one epoch owes the next is counted once, whichever thread asks first.
+        """
+        with self._counting:
+            for number in range(len(self._counts), epoch + 1):
+                key = (self.seed, number, number * self.steps)
+                counts = _counts(self.shape(number), key, self.budget.batch_size, self._owed)
+                before = self._counts[-1][-1] if number else np.zeros(len(self.sizes), np.int64)
+                self._counts.append(before + counts.cumsum(axis=0))
+            return self._counts[epoch]
 
     def examples(self, epochs: int) -> list[int]:
         """Return how many examples of each task a number of epochs draws."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby, pairwise
@@ -53,10 +53,10 @@ class PackedWords:
         """The words' task bounds: whose rows are whose."""
         return TaskBounds((self.jacobian_row,), (len(self.ids),))
 
-    def to(self, device: torch.device) -> PackedWords:
-        """Return the same on a device."""
+    def mapped(self, move: Callable[[Tensor], Tensor]) -> PackedWords:
+        """Return the same with each tensor moved."""
         tensors = (self.rows, self.ids, self.sequences, self.weights)
-        rows, ids, sequences, weights = (tensor.to(device, non_blocking=True) for tensor in tensors)
+        rows, ids, sequences, weights = map(move, tensors)
         return PackedWords(rows, ids, sequences, weights, self.jacobian_row)
 
 
@@ -130,7 +130,7 @@ class PackedBatch:
     @cached_property
     def cls_rows(self) -> Tensor:
         """The row of each sequence's first token: int64 [B]."""
-        return torch.tensor(self.cu_seqlens[:-1], device=self.input_ids.device)
+        return placing(self.input_ids.device)(torch.tensor(self.cu_seqlens[:-1]))
 
     @cached_property
     def plan(self) -> AttentionPlan:
@@ -144,24 +144,35 @@ class PackedBatch:
 
     def means(self, hidden: Tensor) -> Tensor:
         """Average each sequence's tokens, [N, H] -> [B, H]."""
-        lengths = torch.tensor(self.lengths, device=hidden.device)
+        lengths = placing(hidden.device)(torch.tensor(self.lengths))
         numbers = torch.arange(len(lengths), device=hidden.device)
-        sequence = torch.repeat_interleave(numbers, lengths)
+        sequence = torch.repeat_interleave(numbers, lengths, output_size=len(hidden))
         sums = hidden.new_zeros(len(lengths), hidden.shape[1]).index_add_(0, sequence, hidden)
         return sums / lengths[:, None]
 
     def to(self, device: torch.device) -> PackedBatch:
         """Return the batch with its tensors on a device."""
-        if device == self.input_ids.device:
-            return self
-        names = ("input_ids", "position_ids", "token_type_ids")
-        words = {place: word.to(device) for place, word in self.words.items()}
+        return self if device == self.input_ids.device else self.mapped(placing(device))
+
+    def mapped(self, move: Callable[[Tensor], Tensor]) -> PackedBatch:
+        """Return the batch with each of its tensors moved."""
         return replace(
             self,
-            **{name: getattr(self, name).to(device, non_blocking=True) for name in names},
-            words=words,
-            spans={place: spans.to(device) for place, spans in self.spans.items()},
+            input_ids=move(self.input_ids),
+            position_ids=move(self.position_ids),
+            token_type_ids=move(self.token_type_ids),
+            words={place: words.mapped(move) for place, words in self.words.items()},
+            spans={place: move(spans) for place, spans in self.spans.items()},
         )
+
+
+def placing(device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Return what copies a tensor to a device without waiting for it.
+
+    From pinned memory a GPU reads by itself; other memory the driver copies aside first. Either way
+    the GPU does what it was told in order, so whatever it computes next sees what was copied.
+    """
+    return lambda tensor: tensor.to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ grouped products want), and some behind the last task's, up to the size. They ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NoReturn
@@ -118,11 +118,9 @@ class StaticBatch(PackedBatch):
         sums = torch.segment_reduce(hidden, "sum", offsets=self.starts.long(), axis=0, unsafe=True)
         return sums / counts[:, None]
 
-    def to(self, device: torch.device) -> StaticBatch:
-        """Return the batch with its tensors on a device."""
-        return self.holding({
-            name: each.to(device, non_blocking=True) for name, each in self.tensors.items()
-        })  # fmt: skip
+    def mapped(self, move: Callable[[Tensor], Tensor]) -> StaticBatch:
+        """Return the batch with each of its tensors moved."""
+        return self.holding({name: move(each) for name, each in self.tensors.items()})
 
     def holding(self, tensors: Mapping[str, Tensor]) -> StaticBatch:
         """Return a batch of the same shapes that has other tensors, named as in `tensors`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,16 +30,18 @@ class Units:
         example: int64 [V], the example that each vector is of.
         place: int64 [V], the unit's place in it.
         sizes: int64 [n], how many units each example has.
+        host_sizes: the same, on the host: a GPU would be waited for to tell a shape.
     """
 
     example: Tensor
     place: Tensor
     sizes: Tensor
+    host_sizes: np.ndarray
 
     @property
     def width(self) -> int:
         """The most units of an example."""
-        return int(self.sizes.max()) if len(self.sizes) else 0
+        return int(self.host_sizes.max(initial=0))
 
     def arranged(self, values: Tensor) -> Tensor:
         """Return values [V, C] by example and place, [n, width, C]; -inf where there is no
@@ -57,9 +59,9 @@ class Units:
         )
         return present & ~seen
 
-    def to(self, device: torch.device) -> Units:
-        """Return the same on a device."""
-        return Units(self.example.to(device), self.place.to(device), self.sizes.to(device))
+    def mapped(self, move: Callable[[Tensor], Tensor]) -> Units:
+        """Return the same with each tensor moved."""
+        return Units(move(self.example), move(self.place), move(self.sizes), self.host_sizes)
 
 
 def located(
@@ -88,8 +90,8 @@ def located(
     present = np.concatenate([*seen, np.empty(0, dtype=bool)])
     which = np.repeat(np.arange(len(sizes)), sizes)
     place = np.arange(len(present)) - np.repeat(sizes.cumsum() - sizes, sizes)
-    units = (which[present], place[present], sizes)
-    return index, Units(*map(torch.from_numpy, units))
+    example, at_place, of_all = map(torch.from_numpy, (which[present], place[present], sizes))
+    return index, Units(example, at_place, of_all, sizes)
 
 
 def vector_counts(unit: Unit, examples: Sequence[Sequence[TokenSequence]]) -> np.ndarray:

@@ -145,7 +145,7 @@ def _evaluate(
         logits = []
         for member, part in zip(predictor.members, parts, strict=True):
             logits.append(split_logits(member.model, part, member.assembler, matmul=member.matmul))
-            check_finite([TaskGroup((part.task,), (0,))], logits[-1:], member.folder)
+            check_finite([TaskGroup((part.task,))], logits[-1:], member.folder)
         mean = labelled_kind(parts[0].task).mean_logits(parts[0].task, logits)
         evaluated[name] = compare(parts[0], mean)
     return evaluated

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from accord.data.loader import Assembler, TaskData
-from accord.data.sources import shared_rows, sources_of
+from accord.data.sources import Source, shared_rows, sources_of
 from accord.encoders.units import joined
 from accord.evaluation.inputs import Pooled
-from accord.evaluation.passes import chunks
-from accord.evaluation.pooling import evaluating, pooled_vectors
+from accord.evaluation.packed import Packed, packed_inputs
+from accord.evaluation.passes import chunks, tokens_of_a_pass
+from accord.evaluation.pooling import encoded, evaluating
 from accord.evaluation.text_losses import text_losses
 from accord.kernels.matmul import DEFAULT, MatmulPolicy
 from accord.kinds import Evaluation, kind_of, labelled_kind
 from accord.model.head_blocks import HeadBlocks
 from accord.model.multitask import MultitaskModel
+from accord.runs.ahead import Ahead, made_ahead
 from accord.tasks import Task
 
 
-@torch.inference_mode()
+def fetched(values: Sequence[Tensor]) -> list[Tensor]:
+    """Return float32 tensors of one device on the host: with one wait for a GPU, however many."""
+    if all(each.device.type == "cpu" for each in values):
+        return [*values]
+    flat = torch.cat([each.flatten() for each in values]).cpu()
+    parts = torch.split(flat, [each.numel() for each in values])
+    return [part.view(each.shape).clone() for part, each in zip(parts, values, strict=True)]
+
+
 def head_logits(
+    model: MultitaskModel, pooled: Mapping[int, Pooled], blocks: HeadBlocks | None = None
+) -> dict[int, Tensor]:
+    """Return `head_outputs` on the host."""
+    outputs = head_outputs(model, pooled, blocks)
+    return dict(zip(outputs, fetched([*outputs.values()]), strict=True))
+
+
+@torch.inference_mode()
+def head_outputs(
     model: MultitaskModel, pooled: Mapping[int, Pooled], blocks: HeadBlocks | None = None
 ) -> dict[int, Tensor]:
     """Apply some tasks' heads to what was pooled for them.
@@ -35,7 +54,7 @@ def head_logits(
 
     Returns:
         For each task float32 [n, outputs], or [n, most, outputs] where an example has several
-        units, on the host.
+        units, on the model's device.
     """
     evaluating(model)
     blocks = blocks or HeadBlocks(model)
@@ -53,12 +72,12 @@ def head_logits(
             values = head.finish(part.of_examples(outputs[number]))
         else:
             values = head(part.of_examples(part.vectors))
-        logits[number] = labelled_kind(task).arranged(task, values, part.units).cpu()
+        logits[number] = labelled_kind(task).arranged(task, values, part.units)
     return logits
 
 
 @torch.inference_mode()
-def group_logits(
+def group_outputs(
     model: MultitaskModel, tasks: tuple[int, ...], pooled: Pooled, blocks: HeadBlocks
 ) -> Tensor:
     """Apply the heads of some tasks that see the same, and have plain linear heads of one width if
@@ -66,13 +85,13 @@ def group_logits(
 
     Returns:
         float32 [tasks · n, outputs], one task's rows after the other's; of a single task what
-        `head_logits` gives. On the host.
+        `head_outputs` gives. On the model's device.
     """
     if len(tasks) == 1:
-        return head_logits(model, {tasks[0]: pooled}, blocks)[tasks[0]]
+        return head_outputs(model, {tasks[0]: pooled}, blocks)[tasks[0]]
     outputs = blocks.stacked(pooled.vectors, tasks)
     rows = outputs if pooled.which is None else outputs.index_select(1, pooled.which)
-    return rows.flatten(0, 1).cpu()
+    return rows.flatten(0, 1)
 
 
 def logits_of(
@@ -119,22 +138,36 @@ def _label_logits(
 ) -> list[Tensor]:  # fmt: skip
     parts: list[list[Tensor]] = [[] for _ in data]
     sources = sources_of(data, shared_rows(data))
+    most = made_ahead(model.encoder.word_table.device)
+    with Ahead(_packed_chunks(model, sources, assembler, matmul, most > 0), most) as every_chunk:
+        for chunk, packed in every_chunk:
+            every = encoded(model, packed, matmul)
+            chosen = {}
+            for source, rows in zip(sources, chunk, strict=True):
+                for i, places in zip(source.tasks, source.places, strict=True):
+                    at = np.flatnonzero(places[rows.start : rows.stop] >= 0)
+                    if data[i].task.labelled:
+                        chosen[i] = every[i].chosen(at)
+                    advance(len(at))
+            for i, logits in head_logits(model, chosen).items():
+                parts[i].append(logits)
+    return [whole_logits(split.task, part) for part, split in zip(parts, data, strict=True)]
+
+
+def _packed_chunks(
+    model: MultitaskModel, sources: Sequence[Source], assembler: Assembler, matmul: MatmulPolicy,
+    whole: bool,
+) -> Iterator[tuple[list[range], Packed]]:  # fmt: skip
+    """Yield each chunk's rows of the sources, and these packed."""
+    limit = tokens_of_a_pass(model.encoder.word_table.device, model.encoder.config)
+    tasks = [source.tasks for source in sources]
     for chunk in chunks([len(source) for source in sources]):
         groups = [
             source.examples(assembler, np.arange(rows.start, rows.stop))
             for source, rows in zip(sources, chunk, strict=True)
         ]
-        every = pooled_vectors(model, groups, matmul, tasks=[source.tasks for source in sources])
-        chosen = {}
-        for source, rows in zip(sources, chunk, strict=True):
-            for i, places in zip(source.tasks, source.places, strict=True):
-                at = np.flatnonzero(places[rows.start : rows.stop] >= 0)
-                if data[i].task.labelled:
-                    chosen[i] = every[i].chosen(at)
-                advance(len(at))
-        for i, logits in head_logits(model, chosen).items():
-            parts[i].append(logits)
-    return [whole_logits(split.task, part) for part, split in zip(parts, data, strict=True)]
+        packed = packed_inputs(model, groups, matmul, limit, tasks)
+        yield chunk, packed.whole() if whole else packed
 
 
 def whole_logits(task: Task, parts: Sequence[Tensor]) -> Tensor:

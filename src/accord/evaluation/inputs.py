@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from accord.data.ragged import ranges
-from accord.encoders.packing import TokenSequence
+from accord.encoders.packing import TokenSequence, placing
 from accord.encoders.units import Unit, Units, located, vector_counts
 
 Examples = Sequence[Sequence[TokenSequence]]
@@ -113,17 +114,13 @@ class Pooled:
 
     def chosen(self, index: np.ndarray) -> Pooled:
         """Return what the head needs of some examples, in this order, of the same vectors."""
-        which = torch.from_numpy(ranges(self.counts, index)).to(self.vectors.device)
+        place, counts = placing(self.vectors.device), self.counts[index]
+        which = place(torch.from_numpy(ranges(self.counts, index)))
         units = None
         if self.units is not None:
-            every = torch.from_numpy(np.asarray(index, dtype=np.int64)).to(which.device)
-            number = torch.arange(len(every), device=which.device)
-            counts = torch.from_numpy(self.counts[index]).to(which.device)
-            units = Units(
-                torch.repeat_interleave(number, counts),
-                self.units.place[which],
-                self.units.sizes[every],
-            )
+            number, sizes = np.repeat(np.arange(len(counts)), counts), self.units.host_sizes[index]
+            example = place(torch.from_numpy(number))
+            units = Units(example, self.units.place[which], place(torch.from_numpy(sizes)), sizes)
         which = which if self.which is None else self.which[which]
         return Pooled(self.vectors, self.counts[index], units, which)
 
@@ -161,7 +158,6 @@ class Stream:
     device: torch.device
     _starts: list[int] = field(init=False)
     _counts: np.ndarray = field(init=False)
-    _vectors: Tensor = field(init=False)
     _pooled: dict[int, Pooled] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -174,7 +170,11 @@ class Stream:
             for group, members in enumerate(self.inputs.sequences)
         ]
         self._counts = np.concatenate([*counts, np.empty(0, dtype=np.int64)])
-        self._vectors = torch.empty(int(self._counts.sum()), self.hidden, device=self.device)
+
+    @cached_property
+    def _vectors(self) -> Tensor:
+        """Memory of the device, from the first pass on: not while all of this is still packed."""
+        return torch.empty(int(self._counts.sum()), self.hidden, device=self.device)
 
     def reader(self, group: int) -> int | None:
         """Return the first of its tasks that reads a group of sequences; None if none does."""
@@ -184,7 +184,7 @@ class Stream:
         """Put the vectors of some of a group's sequences in their place."""
         numbers = np.asarray(members, dtype=np.int64) + self._starts[group]
         place = torch.from_numpy(ranges(self._counts, numbers))
-        self._vectors[place.to(vectors.device)] = vectors.float()
+        self._vectors.index_copy_(0, placing(vectors.device)(place), vectors.float())
 
     def pooled(self, task: int, examples: Examples) -> Pooled:
         """Return what one of the tasks sees of its examples: tasks of one group see the same."""
@@ -200,6 +200,6 @@ class Stream:
         return Pooled(
             self._vectors,
             vector_counts(self.unit, examples),
-            units and units.to(self.device),
-            None if every else torch.from_numpy(which).to(self.device),
+            units and units.mapped(placing(self.device)),
+            None if every else placing(self.device)(torch.from_numpy(which)),
         )

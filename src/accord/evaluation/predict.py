@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,12 +18,10 @@ from accord.data.loader import Assembler
 from accord.data.textfiles import QuotingName
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.data.warnings import unseen_note
-from accord.encoders.prepared import Prepared
 from accord.errors import UsageError, nearest
-from accord.evaluation.inference import group_logits
 from accord.evaluation.labelled_file import read_labelled
+from accord.evaluation.member import Member, Members, ReadTexts, by_task
 from accord.evaluation.passes import CHUNK_ROWS
-from accord.evaluation.pooling import pooled_vectors
 from accord.evaluation.predictions import (
     Record,
     predicted_columns,
@@ -31,15 +29,15 @@ from accord.evaluation.predictions import (
     predicted_values,
     records_of,
 )
-from accord.evaluation.task_groups import Answered, TaskGroup, check_finite, grouped, likeness
+from accord.evaluation.task_groups import Answered, TaskGroup
 from accord.evaluation.texts import Form, Text, TextReader, checked, form_of, forms
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, choose_matmul_policy
 from accord.kinds import Answers, Evaluation, labelled_kind
-from accord.model.head_blocks import HeadBlocks
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model, read_tasks
 from accord.model.saved_ensemble import member_folders
 from accord.plan.run import Precision
+from accord.runs.ahead import Ahead, made_ahead
 from accord.runs.devices import check_precision, choose_device
 from accord.tasks import Task
 
@@ -78,12 +76,11 @@ class Predictor:
         )
         self._numbers = {task.name: number for number, task in enumerate(self.tasks)}
         self.model, self.inputs, self.matmul, self.folder = model, inputs, matmul, folder
-        self._prepared = Prepared(model.encoder, matmul)
         self.tokenizer = load_tokenizer(folder)
         self.assembler = Assembler(special_ids(self.tokenizer), max_length)
-        self._reader = TextReader(self.tokenizer, self.assembler)
-        self._reading = [self._reader.reading(task) for task in self.tasks]
-        self._blocks = HeadBlocks(model)
+        reader = TextReader(self.tokenizer, self.assembler)
+        self._own = Member(model, reader, matmul, folder)
+        self._together = Members(tuple(member._own for member in self.members))
         self._names = tuple(task.name for task in self.tasks)
         # A hundred tasks are sorted once, not in every call.
         self._by_form = lru_cache(maxsize=64)(self._names_by_form)
@@ -253,11 +250,35 @@ class Predictor:
             texts: as `predict` takes them.
         """
         _refuse_string(texts)
-        return {
-            task.name: one._replace(logits=logits)
-            for group, one in self._answered(tuple(tasks), texts, range(len(texts)))
-            for task, logits in zip(group.tasks, group.by_task(one.logits), strict=True)
-        }
+        return by_task(self._answered(tuple(tasks), texts, range(len(texts))))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.encoder.word_table.device
+
+    def pass_tokens(self) -> tuple[int, ...]:
+        """Return the most tokens of each member's pass, by the memory that is free now."""
+        return self._together.pass_tokens()
+
+    def read(self, tasks: Sequence[str], texts: Texts, pass_tokens: tuple[int, ...]) -> ReadTexts:
+        """Read texts as some tasks do, and pack them: the host's share of `answered`.
+
+        A thread may read texts while the device answers others.
+
+        Args:
+            tasks: as `answered` takes them.
+            texts: as `answered` takes them.
+            pass_tokens: as it was before anything was computed.
+        """
+        groups, rows = self._taken(tuple(tasks), texts, range(len(texts)))
+        whole = made_ahead(self.device) > 0
+        chunks = [*self._together.read(groups, rows, len(texts), pass_tokens, whole)]
+        return ReadTexts(groups, rows, chunks)
+
+    def answered_as_read(self, read: ReadTexts) -> dict[str, Answered]:
+        """Return what `answered` does of texts that this model has read; only once."""
+        return by_task(self._together.said(*read))
 
     def _noted(
         self, tasks: tuple[str, ...], texts: Texts, index: Sequence[int] | None = None,
@@ -294,6 +315,16 @@ class Predictor:
             texts: as `predict` takes them.
             index: the number of each in messages.
         """
+        groups, rows = self._taken(tasks, texts, index)
+        most = made_ahead(self.device) if len(texts) > CHUNK_ROWS else 0
+        chunks = self._together.read(groups, rows, len(texts), self.pass_tokens(), most > 0)
+        with Ahead(chunks, most) as ahead:
+            return self._together.said(groups, rows, ahead)
+
+    def _taken(
+        self, tasks: tuple[str, ...], texts: Texts, index: Sequence[int]
+    ) -> tuple[Sequence[TaskGroup], Mapping[str, Sequence[Given]]]:
+        """Return the groups that some tasks make, and the texts as each kind of them takes them."""
         groups = self._groups(tasks)
         first: dict[str, Task] = {}
         for group in groups:
@@ -302,46 +333,7 @@ class Predictor:
             kind: [checked(text, task, i) for i, text in zip(index, texts, strict=True)]
             for kind, task in first.items()
         }
-        parts: list[list[Answered]] = [[] for _ in groups]
-        for start in range(0, len(texts), CHUNK_ROWS):
-            chunk = {kind: every[start : start + CHUNK_ROWS] for kind, every in rows.items()}
-            said = [member._pass(groups, chunk) for member in self.members]
-            for part, group, members in zip(parts, groups, zip(*said, strict=True), strict=True):
-                part.append(group.mean(members))
-        return [
-            (group, group.whole(part, rows[group.kind]))
-            for group, part in zip(groups, parts, strict=True)
-        ]
-
-    def _pass(
-        self, groups: Sequence[TaskGroup], rows: Mapping[str, Sequence[Given]]
-    ) -> list[Answered]:
-        """Return what is said of the same rows, as each kind takes them, in one pass of the encoder
-        over all that the groups read."""
-        alike: dict[Hashable, list[TaskGroup]] = {}
-        for group in groups:
-            alike.setdefault(self._reading[group.numbers[0]], []).append(group)
-        read = {
-            reading: self._reader.read(first.tasks[0], rows[first.kind])
-            for reading, (first, *_) in alike.items()
-        }
-        pooled = pooled_vectors(
-            self.model,
-            [each.examples for each in read.values()],
-            self.matmul,
-            tasks=[[group.numbers[0] for group in readers] for readers in alike.values()],
-            prepared=self._prepared,
-        )
-        logits = [
-            group_logits(self.model, group.numbers, pooled[group.numbers[0]], self._blocks)
-            for group in groups
-        ]
-        check_finite(groups, logits, self.folder)
-        return [
-            Answered(each, reads.cut, reads.unseen, rows[group.kind])
-            for group, each in zip(groups, logits, strict=True)
-            for reads in [read[self._reading[group.numbers[0]]]]
-        ]
+        return groups, rows
 
     def _names_by_form(self, tasks: tuple[str, ...]) -> dict[Form, tuple[str, ...]]:
         """Return the names of the tasks asked that take each form of rows."""
@@ -353,17 +345,7 @@ class Predictor:
 
     def _groups_of(self, tasks: tuple[str, ...]) -> list[TaskGroup]:
         """Return the tasks asked in groups that all members of an ensemble answer together."""
-        settled = {self._numbers[self.task(name).name]: self.task(name) for name in tasks}
-        return grouped(
-            settled,
-            {
-                number: tuple(member._likeness(number) for member in self.members)
-                for number in settled
-            },
-        )
-
-    def _likeness(self, number: int) -> Hashable:
-        return likeness(self.model, self._blocks, number, self._reading[number])
+        return self._together.grouped([self.task(name) for name in dict.fromkeys(tasks)])
 
     def evaluate_file(self, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:
         """Evaluate the model on a labelled file.

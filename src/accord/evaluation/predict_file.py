@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,12 +18,17 @@ from accord.evaluation.answer_columns import Naming
 from accord.evaluation.answerable import Answerable, Source, TextGroup, answerable
 from accord.evaluation.file_rows import FileRow, FileRows, check_rows
 from accord.evaluation.leaderboard import cs224n_lines
+from accord.evaluation.member import ReadTexts
 from accord.evaluation.output import Output
 from accord.evaluation.predict import Predictor
 from accord.evaluation.prediction_formats import Table, write_table
 from accord.evaluation.predictions import predicted_values
 from accord.evaluation.task_groups import Answered
+from accord.runs.ahead import Ahead, made_ahead
 from accord.runs.progress import Bar, Console
+
+Window = tuple[Sequence[FileRow], list[list[ReadTexts]]]
+"""Rows, and what each group of tasks reads of them."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,12 @@ def predict_file(
     ):
         answers.gather()
         if output.form == "cs224n":
-            for lines in answers.leaderboard(bar):
-                file.write("".join(lines).encode())
+            with closing(answers.leaderboard(bar)) as every:
+                for lines in every:
+                    file.write("".join(lines).encode())
         else:
-            write_table(file, output.form, table, answers.records(bar))
+            with closing(answers.records(bar)) as records:
+                write_table(file, output.form, table, records)
     notes = [
         note for task in rows.of.tasks
         for note in model.cut_notes(task, *answers.cut[task.name], count)
@@ -170,47 +178,70 @@ class _Answers:
             for answered in gathered.answer(self.model, group) if gathered else ():
                 self._count(answered)
 
-    def records(self, bar: Bar) -> Iterator[list[dict[Column, Any]]]:
+    def records(self, bar: Bar) -> Generator[list[dict[Column, Any]]]:
         """Yield each window's rows as they are written."""
         blank = {(name, 0): None for task in self.rows.of.tasks for name in self.naming.names(task)}
         none = dict.fromkeys(self.rows.columns.columns)
-        for window in self.rows.windows(len(blank)):
-            answers: list[dict[Column, Any]] = [{**(row.cells or none), **blank} for row in window]
-            for number, group in enumerate(self.rows.of.groups):
-                self._answer(number, group, window, answers)
-            if self.rows.skip:
-                for row, record in zip(window, answers, strict=True):
-                    record[self.naming.error, 0] = row.error
-            bar.advance(len(window))
-            yield answers
+        with self._windows(len(blank)) as windows:
+            for window, read in windows:
+                answers: list[dict[Column, Any]] = [
+                    {**(row.cells or none), **blank} for row in window
+                ]
+                for number, group in enumerate(self.rows.of.groups):
+                    self._answer(number, group, window, read[number], answers)
+                if self.rows.skip:
+                    for row, record in zip(window, answers, strict=True):
+                        record[self.naming.error, 0] = row.error
+                bar.advance(len(window))
+                yield answers
 
-    def leaderboard(self, bar: Bar) -> Iterator[list[str]]:
+    def leaderboard(self, bar: Bar) -> Generator[list[str]]:
         """Yield each window's lines in the course's format."""
         (task,), head = self.rows.of.tasks, 0
-        for window in self.rows.windows():
-            examples = [item for row in window for item in row.items if isinstance(item, Example)]
-            answered = self.model.answered([task.name], [each.as_given for each in examples])
-            self._count(answered)
-            values: Any = predicted_values(answered[task.name].logits, task)
-            yield cs224n_lines(task.kind, [each.id or "" for each in examples], values)[head:]
-            head = 1
-            bar.advance(len(window))
+        with self._windows() as windows:
+            for window, ((read,),) in windows:
+                examples = _examples(window, 0)
+                answered = self.model.answered_as_read(read)
+                self._count(answered)
+                values: Any = predicted_values(answered[task.name].logits, task)
+                yield cs224n_lines(task.kind, [each.id or "" for each in examples], values)[head:]
+                head = 1
+                bar.advance(len(window))
+
+    def _windows(self, answers: int = 1) -> Ahead[Window]:
+        """Return the file's windows; on a GPU the next ones are read while one is answered."""
+        pass_tokens = self.model.pass_tokens()
+        windows = (
+            (window, [self._read(number, window, pass_tokens) for number in groups])
+            for groups in [range(len(self.rows.of.groups))]
+            for window in self.rows.windows(answers)
+        )
+        return Ahead(windows, made_ahead(self.model.device))
+
+    def _read(
+        self, number: int, window: Sequence[FileRow], pass_tokens: tuple[int, ...]
+    ) -> list[ReadTexts]:
+        """Return a window's rows as a group of tasks reads them; those gathered are answered."""
+        if self.rows.gathered[number] is not None:
+            return []
+        calls = self.rows.of.groups[number].calls(_examples(window, number))
+        return [self.model.read(names, texts, pass_tokens) for names, texts in calls]
 
     def _answer(
         self, number: int, group: TextGroup, window: Sequence[FileRow],
-        answers: Sequence[dict[Column, Any]],
+        read: Sequence[ReadTexts], answers: Sequence[dict[Column, Any]],
     ) -> None:  # fmt: skip
         """Add a group's answers to those of a window's rows."""
         places = [i for i, row in enumerate(window) if isinstance(row.items[number], Example)]
-        examples = [item for row in window if isinstance(item := row.items[number], Example)]
-        for columns in self._columns(number, group, examples):
+        for columns in self._columns(number, group, _examples(window, number), read):
             for name, values in columns.items():
                 for place, value in zip(places, values, strict=True):
                     answers[place][name, 0] = value
 
     def _columns(
-        self, number: int, group: TextGroup, examples: Sequence[Example]
-    ) -> Iterator[dict[str, Sequence[Any]]]:
+        self, number: int, group: TextGroup, examples: Sequence[Example],
+        read: Sequence[ReadTexts],
+    ) -> Iterator[dict[str, Sequence[Any]]]:  # fmt: skip
         gathered = self.rows.gathered[number]
         if gathered is not None:
             for task in group.tasks:
@@ -218,8 +249,8 @@ class _Answers:
                 (name,) = self.naming.names(task)
                 yield {name: [scores[example.label] for example in examples]}
             return
-        for names, texts in group.calls(examples):
-            answered = self.model.answered(names, texts)
+        for texts in read:
+            answered = self.model.answered_as_read(texts)
             self._count(answered)
             for name, made in answered.items():
                 task = self.model.task(name)
@@ -229,3 +260,8 @@ class _Answers:
         for name, made in answered.items():
             cut, unseen = self.cut[name]
             self.cut[name] = (cut + made.cut, unseen + made.unseen)
+
+
+def _examples(window: Sequence[FileRow], group: int) -> list[Example]:
+    """Return the rows of a window that a group of tasks, by its number, can read."""
+    return [item for row in window if isinstance(item := row.items[group], Example)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,11 +44,9 @@ class TaskGroup:
 
     Attributes:
         tasks: one or more.
-        numbers: theirs in the model.
     """
 
     tasks: tuple[Task, ...]
-    numbers: tuple[int, ...]
 
     @property
     def kind(self) -> str:
@@ -128,20 +126,17 @@ class TaskGroup:
             yield task, kind.answers(task, every[i * n : (i + 1) * n])
 
 
-def grouped(tasks: Mapping[int, Task], alike: Mapping[int, Hashable]) -> list[TaskGroup]:
+def grouped(tasks: Sequence[Task], alike: Sequence[Hashable]) -> list[TaskGroup]:
     """Return tasks in groups.
 
     Args:
-        tasks: by number.
+        tasks: any.
         alike: of each, what tasks of a group have in common.
     """
-    groups: dict[Hashable, list[int]] = {}
-    for number in tasks:
-        groups.setdefault(alike[number], []).append(number)
-    return [
-        TaskGroup(tuple(tasks[number] for number in members), tuple(members))
-        for members in groups.values()
-    ]
+    groups: dict[Hashable, list[Task]] = {}
+    for task, common in zip(tasks, alike, strict=True):
+        groups.setdefault(common, []).append(task)
+    return [TaskGroup(tuple(members)) for members in groups.values()]
 
 
 def likeness(model: MultitaskModel, blocks: HeadBlocks, number: int, reading: Hashable) -> Hashable:

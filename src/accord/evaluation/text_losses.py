@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from accord.data.loader import Assembler, TaskData
-from accord.encoders.packing import PackedBatch, TokenSequence, pack
+from accord.encoders.packing import PackedBatch, TokenSequence, pack, placing
 from accord.evaluation.passes import chunks, passes, tokens_of_a_pass
 from accord.evaluation.pooling import evaluating
 from accord.kernels.dropout import DropoutKey
@@ -103,4 +103,4 @@ class _TextPasses:
             batch, masks = batch.to(self.device), key and replace(key, micro_batch=number)
             with computing(self.matmul), self.matmul.autocast(self.device):
                 (vectors,) = self.model.pooled(batch, [self.task], masks)
-            yield torch.tensor(members, device=self.device), batch, vectors
+            yield placing(self.device)(torch.tensor(members)), batch, vectors

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
+from torch.nn import functional as F
 
 from accord.data.batches import View
 from accord.encoders.encoder import NO_HOOKS, Encoder, EncoderHooks, Shifted
@@ -311,14 +312,16 @@ def _word_vectors(hidden: Tensor, spans: Tensor, pooling: str) -> Tensor:
 
     Args:
         hidden: [N, H].
-        spans: int64 [words, 2], where each word begins and ends.
+        spans: int64 [words, 2], where each word begins and ends, ascending.
         pooling: "first" or "mean".
     """
     if pooling == "first":
         return hidden.index_select(0, spans[:, 0])
-    lengths = spans[:, 1] - spans[:, 0]
-    words = torch.repeat_interleave(torch.arange(len(spans), device=hidden.device), lengths)
-    before = lengths.cumsum(0) - lengths
-    tokens = torch.arange(len(words), device=hidden.device) - before[words] + spans[words, 0]
-    sums = hidden.new_zeros(len(spans), hidden.shape[1])
-    return sums.index_add_(0, words, hidden.index_select(0, tokens)) / lengths[:, None]
+    starts, stops = spans.unbind(1)
+    # No shape depends on how many tokens words have, which a GPU would be waited for to tell: each
+    # token is added to the first word that ends behind it, or to one too many if that begins later.
+    tokens = torch.arange(len(hidden), device=hidden.device)
+    words = torch.searchsorted(stops.contiguous(), tokens, right=True)
+    words = torch.where(tokens < F.pad(starts, (0, 1), value=len(hidden))[words], len(spans), words)
+    sums = hidden.new_zeros(len(spans) + 1, hidden.shape[1]).index_add_(0, words, hidden)
+    return sums[:-1] / (stops - starts)[:, None]

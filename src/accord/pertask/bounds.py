@@ -115,7 +115,7 @@ class TaskBounds:
 
     def _kept(self, name: str, device: torch.device, make: Callable[[], Tensor]) -> Tensor:
         if (name, device) not in self._on:
-            self._on[name, device] = make().to(device)
+            self._on[name, device] = make().to(device, non_blocking=True)
         return self._on[name, device]
 
     def times(self, count: int) -> TaskBounds:

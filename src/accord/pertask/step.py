@@ -250,7 +250,7 @@ class Step:
         if jacobian.slots:
             self._hand_out(self._combine(weights))
         if self._table is not None:
-            row_weights = weights[0].to(self._table.values)
+            row_weights = weights[0].to(self._table.values, non_blocking=True)
             words = torch.einsum("t,tuh->uh", row_weights, self._table.values)
         return self._finish(words)
 
@@ -298,7 +298,8 @@ class Step:
                 if weight != 1:
                     row[start:stop].mul_(weight)
             return row
-        combined, row_weights = jacobian.combined(), weights.to(self._matrix)
+        combined = jacobian.combined()
+        row_weights = weights.to(self._matrix, non_blocking=True)
         for group, (start, stop) in enumerate(jacobian.columns):
             part = self._matrix[: self.rows, start:stop]
             torch.mv(part.t(), row_weights[group], out=combined[start:stop])

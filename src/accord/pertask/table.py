@@ -19,7 +19,7 @@ class EmbeddingRows:
 
     def _distinct(self, ids: Tensor) -> Tensor:
         distinct: Tensor = torch.unique(ids)
-        return distinct.to(self.parameter.device)
+        return distinct.to(self.parameter.device, non_blocking=True)
 
     def place(self, ids: Tensor) -> Tensor:
         """Return where ids stand among the step's."""

@@ -105,7 +105,7 @@ def worst_shift(passes: Passes, epsilon: float, sigma: float, eta: float, steps:
 
 def _largest(x: Tensor, lengths: Sequence[int]) -> Tensor:
     """Return for each row of x [N, H] the largest absolute value in its sequence, [N, 1]."""
-    count = torch.tensor(lengths, device=x.device)
+    count = torch.tensor(lengths).to(x.device, non_blocking=True)
     sequence = torch.repeat_interleave(count, output_size=len(x))
     largest = x.new_zeros(len(count)).scatter_reduce_(0, sequence, x.abs().amax(1), "amax")
     # A filler's tokens, which nobody pools, have no gradient at all.

@@ -14,6 +14,7 @@ from accord.runs.folder import RunFolder
 from accord.runs.memory import release_freed_memory
 from accord.runs.progress import Bar, Console
 from accord.runs.signals import StopSignals
+from accord.training.batches import Batches
 from accord.training.best import publish_best
 from accord.training.cadence import Cadence
 from accord.training.checkpoint import RunState, save_checkpoint
@@ -39,11 +40,11 @@ def take_steps(
     warmup = round(settings.warmup * setup.total_steps)
     cadence = Cadence(setup.plan.checkpoint)
     bar = Bar(console, "step", setup.total_steps, progress.step)
-    with StopSignals() as signals, bar:
+    with StopSignals() as signals, bar, Batches(setup) as batches:
         for step in _steps_left(setup, run, progress, console, watch):
             started = time.perf_counter()
             setup.learner.model.train()
-            batch = setup.batch(step)
+            batch = batches.take(step)
             factor = lr_factor(settings.schedule, step, setup.total_steps, warmup)
             record = _take(setup, progress, step, batch, factor)
             progress.step = step + 1

@@ -127,7 +127,7 @@ def _on_gpu(setup: Setup, largest: LargestStep) -> Room:
         learner.model.train()
         torch.cuda.reset_peak_memory_stats(device)
         try:
-            learner.rehearse(last, setup.packed(last, largest.drawn, tokens))
+            learner.rehearse(last, setup.packed(last, largest.drawn, tokens).to(setup.device))
             peak: float = torch.cuda.max_memory_allocated(device) - held
         except torch.OutOfMemoryError:
             peak = math.inf

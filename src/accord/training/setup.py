@@ -119,25 +119,31 @@ class Setup:
         return self.plan.training.epochs * self.sampler.steps
 
     def batch(self, step: int) -> StepBatch:
-        """Return the examples of a step, counted from 0."""
-        drawn = self.sampler.draw(step)
+        """Return the examples of a step, counted from 0, on the run's device."""
         if self.features is not None:
-            return feature_batch(drawn, self.sources, self.features)
-        return self.packed(step, drawn, self.pass_tokens)
+            return feature_batch(self.sampler.draw(step), self.sources, self.features)
+        return self.drawn(step).to(self.device)
+
+    def drawn(self, step: int) -> StepBatch:
+        """Return the examples of a step on the host. A function of the step: any thread may ask,
+        for any step."""
+        return self.packed(step, self.sampler.draw(step), self.pass_tokens)
 
     def packed(self, step: int, drawn: Sequence[np.ndarray], pass_tokens: int | None) -> StepBatch:
-        """Return some rows of each source as a step's examples.
+        """Return some rows of each source as a step's examples: on the host, in memory that a GPU
+        reads by itself, where the run has one.
 
         Args:
             step: names the words that are hidden.
             drawn: rows of each source.
             pass_tokens: most tokens of a pass.
         """
-        return step_batch(
-            drawn, self.sources, self.data.assembler, self.device, pass_tokens,
+        batch = step_batch(
+            drawn, self.sources, self.data.assembler, torch.device("cpu"), pass_tokens,
             self.learner.objective.matmul.row_multiple, (self.plan.training.seed, step),
             self.learner.model.encoder.config.vocab_size if self.static else None,
         )  # fmt: skip
+        return batch.pinned() if self.device.type == "cuda" else batch
 
     def origins(self) -> dict[str, Origin]:
         """Return what each task is made from."""

@@ -80,7 +80,7 @@ class AttentionPlan:
             sizes = torch.tensor(self.lengths)
             counts = torch.ones_like(sizes) if self.cls_queries else sizes
             queries, keys = (
-                F.pad(amounts.cumsum(0), (1, 0)).int().to(self.device)
+                F.pad(amounts.cumsum(0), (1, 0)).int().to(self.device, non_blocking=True)
                 for amounts in (counts, sizes)
             )
             self._starts.append((queries, keys, int(counts.max()), int(sizes.max())))
@@ -125,8 +125,9 @@ class Layout:
 
     def to(self, device: torch.device) -> Layout:
         """Return the layout on a device."""
-        padded = None if self.padded is None else self.padded.to(device)
-        return Layout(self.out.to(device), self.back.to(device), padded, self.width)
+        out, back = (each.to(device, non_blocking=True) for each in (self.out, self.back))
+        padded = None if self.padded is None else self.padded.to(device, non_blocking=True)
+        return Layout(out, back, padded, self.width)
 
     def spread(self, x: Tensor, zeroed: bool = False) -> Tensor:
         """[rows, width * d] -> [places, d], with zeros at padding if asked for."""
@@ -168,7 +169,7 @@ def plan_attention(
         buckets.append(
             Bucket(
                 count, longest, width, (query_start, query_stop), (key_start, key_stop),
-                None if bool(inside.all()) else bias.to(device),
+                None if bool(inside.all()) else bias.to(device, non_blocking=True),
             )
         )  # fmt: skip
     return AttentionPlan(
