@@ -56,5 +56,5 @@ def test_interpreted_they_give_what_the_formula_gives(
 def test_they_compile_for_a_gpu_and_stay_in_registers(tmp_path: Path, capability: str) -> None:
     """As they would be launched."""
     spilt = apart(tmp_path, capability)
-    assert len(spilt) == 10  # two kernels a case
+    assert len(spilt) == 10  # both kernels of each case
     assert not any(spilt.values()), spilt

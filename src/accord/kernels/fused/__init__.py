@@ -120,11 +120,11 @@ def results(kernels: Kernels, case: Case, device: torch.device) -> list[Tensor]:
     x, residual, grad = (drawn(rows, width) for _ in range(3))
     weight, bias, keep = drawn(width), drawn(width), drawn(rows, width) > -1
     keep_or_not, second = (None, None) if plain else (keep, torch.bfloat16)
-    y, rounded, saved = kernels.forward(
-        Summands(x.to(dtype), residual, keep_or_not, 1.25),
-        Norm(weight, None if plain else bias, 1e-5), second,
-    )  # fmt: skip
+    summands = Summands(x.to(dtype), residual, keep_or_not, 1.25)
+    norm = Norm(weight, None if plain else bias, 1e-5)
+    alone = kernels.forward(summands, norm, saves=False).y
+    y, rounded, saved = kernels.forward(summands, norm, second)
     assert saved is not None
     rounded_grad = None if plain else drawn(rows, width).to(second)
     gradients = kernels.backward(grad, rounded_grad, saved, weight, keep_or_not, 1.25, dtype)
-    return [y, *([] if rounded is None else [rounded]), *saved, *gradients]
+    return [alone, y, *([] if rounded is None else [rounded]), *saved, *gradients]
