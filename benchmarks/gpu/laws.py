@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from workload import encoder, step_batch, workload
 
 from accord.gradients import get_method
+from accord.kernels import fused
 from accord.kernels.dropout import DropoutStream
 from accord.kernels.matmul import choose_matmul_policy
 from accord.kernels.recorder import Recorder as StepRecorder
@@ -29,10 +30,13 @@ from gpu.variants import project, variants
 
 ROW_ERROR = {False: 2e-5, True: 5e-3}  # bfloat16 rounds sums of other orders to other neighbours
 PACKED_ERROR = 1e-4
+FUSED = "fused sums and norms work"
 
 
 def measure(recorder: Recorder, settings: Settings) -> None:
     """Try every law."""
+    if settings.gpu:
+        recorder.check(FUSED, partial(own_kernels, recorder, settings), law=True)
     for bfloat16 in (False, True):
         for static in (False, True):
             name = f"one backward is T backwards, {'bfloat16' if bfloat16 else 'float32'}"
@@ -52,6 +56,14 @@ def measure(recorder: Recorder, settings: Settings) -> None:
         recorder.check("repeatability", partial(repeatability, recorder, settings, Path(folder)))
         if base:
             variants(recorder, settings, base)
+
+
+def own_kernels(recorder: Recorder, settings: Settings) -> None:
+    """Try the kernels of sums and norms as a run does, which goes on without them where they fail:
+    here that is a law that does not hold."""
+    fault = fused.fault(settings.device)
+    assert fused.works(settings.device) == (fault is None)
+    recorder.add(Figure(FUSED, float(fault is not None), "law", 0.0, note=fault or ""))
 
 
 def transformers_there() -> bool:

@@ -29,6 +29,7 @@ WITHOUT_BFLOAT16 = Report(
     nvidia_driver=False,
     rates=Rates(200.0, 400.0, 2.5e-07, 1.2, 350.0),
     flash_fault="it takes a GPU",
+    fused_fault="it takes a GPU",
     matmul=MatmulPolicy(bfloat16=True, onednn=True, rounded=True),
     keeps_memory=True,
     disk=Disk("/data", 100 * GIB, True),
@@ -54,6 +55,16 @@ UNMEASURED = replace(WITHOUT_BFLOAT16, rates=Rates())
 
 def with_processor(report=WITHOUT_BFLOAT16, **changes):
     return replace(report, processor=replace(report.processor, **changes))
+
+
+def test_a_gpu_s_norms():
+    apart = "dropout, sum and layer norm one after the other"
+    assert taken_paths(WITHOUT_BFLOAT16)["norms"] == apart
+    broken = taken_paths(replace(CUDA, fused_fault="No module named 'triton'"))["norms"]
+    assert broken == f"{apart}; the kernel of all three can't be used: No module named 'triton'"
+    assert taken_paths(replace(CUDA, fused_fault=None))["norms"] == (
+        f"in steps recorded as CUDA graphs and in answers one kernel; elsewhere {apart}"
+    )
 
 
 def test_a_processor_without_bfloat16():

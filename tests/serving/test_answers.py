@@ -1,6 +1,7 @@
 """What a service answers is what Python does, however requests are batched."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -41,6 +42,14 @@ def test_entities_have_their_places_in_the_text(serve):
     assert len(said["places"]["answer"]) == 4
 
 
+def until(done):
+    """Wait for something that other threads do."""
+    end = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
 def test_requests_that_wait_are_answered_together(serve, save, texts):
     client = serve()
     model, (batcher, held) = accord.load(save("again")), (client.service.batcher, threading.Event())
@@ -55,9 +64,10 @@ def test_requests_that_wait_are_answered_together(serve, save, texts):
     served.predictor.records = slow
     rows = texts(12)
     with ThreadPoolExecutor(12) as pool:
-        replies = [pool.submit(client.answer, [row]) for row in rows]
-        while len(batcher) < 11:  # one is being answered
-            pass
+        replies = [pool.submit(client.answer, [rows[0]])]
+        until(lambda: calls == [1])  # it is being answered
+        replies += [pool.submit(client.answer, [row]) for row in rows[1:]]
+        until(lambda: len(batcher) == 11)
         held.set()
         answers = [reply.result().value["answers"] for reply in replies]
     assert calls == [1, 11]
@@ -96,8 +106,7 @@ def test_a_batch_holds_what_fits_and_no_other_s_question():
     batcher = Batcher(1, 100, 50, told)
     jobs = [Job(model, ["first"], None, False, 10)]
     batcher.submit(jobs[0])
-    while len(batcher):
-        pass
+    until(lambda: not len(batcher))
     asked = [
         (model, None, False, 60), (model, None, False, 60), (model, None, False, 30),
         (other, None, False, 1), (model, ("t",), False, 1), (model, None, True, 1),
@@ -117,8 +126,7 @@ def test_one_that_fails_fails_alone():
     told, model = Told(), Counting()
     batcher = Batcher(1, 100, 50, told)
     batcher.submit(Job(model, ["hold"], None, False, 1))
-    while len(batcher):
-        pass
+    until(lambda: not len(batcher))
     jobs = [Job(model, [text], None, False, 1) for text in ("a", "broken", "b")]
     for job in jobs:
         batcher.submit(job)

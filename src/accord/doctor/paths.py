@@ -20,6 +20,7 @@ def taken_paths(report: Report) -> dict[str, str]:
         "float32": _gpu_float32(report.rates) if gpu else _float32(report),
         "bfloat16": _gpu_bfloat16(gpu, report.rates) if gpu else _bfloat16(report),
         "attention": _attention(report),
+        "norms": _norms(report),
         "AdamW": "torch's fused kernel: one pass over a parameter and its moments",
         "memory": (
             "glibc keeps freed blocks for the next step, which saves page faults"
@@ -36,6 +37,15 @@ def _attention(report: Report) -> str:
     if report.flash_fault is None:
         return f"in bfloat16 torch's flash kernel, without padding; in float32 {buckets}"
     return f"{buckets}; torch's flash kernel can't be used: {report.flash_fault}"
+
+
+def _norms(report: Report) -> str:
+    apart = "dropout, sum and layer norm one after the other"
+    if not report.gpus:
+        return apart
+    if report.fused_fault is None:
+        return f"in steps recorded as CUDA graphs and in answers one kernel; elsewhere {apart}"
+    return f"{apart}; the kernel of all three can't be used: {report.fused_fault}"
 
 
 def _float32(report: Report) -> str:

@@ -19,6 +19,7 @@ from accord.doctor.machine import (
     versions,
 )
 from accord.doctor.rates import Rates, measure_rates
+from accord.kernels import fused
 from accord.kernels.attention import flash
 from accord.kernels.matmul import MatmulPolicy, choose_matmul_policy
 from accord.runs.devices import choose_device
@@ -38,6 +39,7 @@ class Report:
         rates: measured.
         matmul: what `choose_matmul_policy` chose for the processor.
         flash_fault: why the GPU can't take torch's flash attention; None: it can.
+        fused_fault: why it can't take the kernels of sums and their norms; None: it can.
         keeps_memory: whether freed blocks can be kept for the next step.
         disk: room at the path that was asked about.
         cache: room for the token stores.
@@ -52,6 +54,7 @@ class Report:
     rates: Rates
     matmul: MatmulPolicy
     flash_fault: str | None
+    fused_fault: str | None
     keeps_memory: bool
     disk: Disk
     cache: Disk
@@ -79,6 +82,7 @@ def examine(path: Path) -> Report:
         rates=measure_rates(device, matmul),
         matmul=matmul,
         flash_fault=flash.fault(device),
+        fused_fault=fused.fault(device),
         keeps_memory=keep_freed_memory(),
         disk=disk,
         cache=cache,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from accord.kernels.attention import AttentionPlan, attend
 from accord.kernels.dropout import DropoutKey, dropout_add
 from accord.pertask.bounds import TaskBounds
-from accord.pertask.modules import Linear
+from accord.pertask.modules import LayerNorm, Linear
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -195,6 +195,9 @@ class Block(nn.Module):
     ) -> Tensor:  # fmt: skip
         """Run the block for the rows x of its input `source`."""
         places = [None if key is None else key.at(key.site + i) for i in range(3)]
+        norms = self.attention_norm, self.output_norm
+        if hooks is PLAIN and not self.pre_norm and all(type(norm) is LayerNorm for norm in norms):
+            return self._each_sum_normed(x, key_value, plan, places)
 
         def normalise(name: str, x: Tensor) -> Tensor:
             return hooks.norm(name, self.norms()[name], x)
@@ -206,6 +209,19 @@ class Block(nn.Module):
         out = hooks.after("feed_forward", self.feed_forward(inner, hooks))
         x = hooks.parallel(source, dropout_add(out, x, self.p, places[1]), plan)
         return x if self.pre_norm else normalise("output_norm", x)
+
+    def _each_sum_normed(
+        self, x: Tensor, key_value: Tensor, plan: AttentionPlan,
+        places: Sequence[DropoutKey | None],
+    ) -> Tensor:  # fmt: skip
+        """Run it where nothing stands between a sum and its norm, which a GPU does in one pass."""
+        attention_norm, output_norm = self.attention_norm, self.output_norm
+        assert isinstance(attention_norm, LayerNorm)
+        assert isinstance(output_norm, LayerNorm)
+        out = self.attention(x, key_value, plan, places[2], PLAIN)
+        x, inner = attention_norm.of_sum(out, x, self.p, places[0], rounds=True)
+        out = self.feed_forward(inner, PLAIN)
+        return output_norm.of_sum(out, x, self.p, places[1])[0]
 
 
 class BlockList(nn.ModuleList):

@@ -49,6 +49,17 @@ def add_norm(
     return input_grad
 
 
+def add_norm_terms(
+    step: Step, weight: Parameter, bias: Parameter | None, bounds: TaskBounds, terms: Tensor
+) -> None:
+    """Add the gradients of a norm's w and b [k], from each row's part in both, float32 [n, 2k]."""
+    if step.owns(weight) or (bias is not None and step.owns(bias)):
+        sums = bounds.hot_on(terms.device) @ terms
+        for parameter, values in zip((weight, bias), sums.chunk(2, 1), strict=True):
+            if parameter is not None:
+                step.add_all(parameter, bounds.rows, values)
+
+
 def add_lookup(
     step: Step, weight: Parameter, bounds: TaskBounds, grad: Tensor, ids: Tensor
 ) -> None:

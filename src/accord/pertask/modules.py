@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.utils import checkpoint as recomputing
 
-from accord.pertask.operations import embedding, layer_norm, linear, rms_norm
+from accord.kernels.dropout import DropoutKey
+from accord.pertask.operations import (
+    dropout_add_norm,
+    embedding,
+    layer_norm,
+    linear,
+    rms_norm,
+)
 
 
 class Linear(nn.Linear):
@@ -56,6 +63,15 @@ class LayerNorm(nn.LayerNorm):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name of it
         """[n, ..., *shape] -> the same."""
         return layer_norm(input, self.weight, self.bias, self.eps)
+
+    def of_sum(
+        self, x: Tensor, residual: Tensor, p: float, key: DropoutKey | None, rounds: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Normalise residual + dropout(x), [n, ..., k], over its last dimension.
+
+        As `accord.pertask.operations.dropout_add_norm`, which says what the second result is.
+        """
+        return dropout_add_norm(x, residual, self.weight, self.bias, self.eps, p, key, rounds)
 
 
 class RMSNorm(nn.RMSNorm):

@@ -7,7 +7,7 @@ instead of summing them into `.grad`. Rows of an input are its dimension 0.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,9 +15,13 @@ from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 from torch.nn import functional as F
 
+from accord.kernels import fused
+from accord.kernels.dropout import DropoutKey, dropout_add, kept_scale
+from accord.kernels.fused import Kernels
+from accord.kernels.fused.formula import Norm, Saved, Summands
 from accord.kernels.matmul import MatmulPolicy, compute_dtype, current_matmul_policy
 from accord.pertask import by_offsets, by_tensors
-from accord.pertask.collecting import TaskRows, task_rows
+from accord.pertask.collecting import TaskRows, collects, task_rows
 from accord.pertask.step import Step
 
 
@@ -137,6 +141,96 @@ class _LayerNorm(torch.autograd.Function):
         parts = [bounds.ordered(tensor.reshape(size)) for tensor, size in saved]
         input_grad = _form(step).add_norm(step, weight, bias, bounds, *parts)
         return bounds.restored(input_grad).view(grad.shape), None, None, None, None
+
+
+def dropout_add_norm(
+    x: Tensor, residual: Tensor, weight: Parameter, bias: Parameter | None, eps: float, p: float,
+    key: DropoutKey | None, rounds: bool = False,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Compute `layer_norm(dropout_add(x, residual, p, key), weight, bias, eps)`.
+
+    In one kernel each way where a GPU has it (`accord.kernels.fused`): without a step and without
+    gradients, and in a step that takes them apart by tensors alone.
+
+    Args:
+        x: [n, ..., k].
+        residual: of the same shape.
+        weight: [k].
+        bias: [k]; None adds nothing.
+        eps: added to the variance.
+        p: share of x's elements to drop.
+        key: names the mask; None is evaluation.
+        rounds: whether products follow, which take the result in autocast's dtype.
+
+    Returns:
+        The result, and what products are to take: the same tensor, or one that the kernel rounded.
+    """
+    rows = task_rows(x.shape[0], weight, bias)
+    kernels = None
+    if (rows is None and not _differentiates()) or (rows is not None and rows.step.static):
+        kernels = fused.kernels_for(x, residual, weight, bias)
+    if kernels is None:
+        y = layer_norm(dropout_add(x, residual, p, key), weight, bias, eps)
+        return y, y
+    keep = None if key is None or p == 0 else key.keep_mask(x.shape, p, x.device)
+    dtype = compute_dtype(residual)
+    second = dtype if rounds and dtype != residual.dtype else None
+    if rows is None:
+        summands = Summands(x, residual, keep, kept_scale(p))
+        y, rounded, _ = kernels.forward(summands, Norm(weight, bias, eps), second, saves=False)
+    else:
+        form = _Fused(kernels, rows, keep, kept_scale(p), eps, second)
+        y, rounded = _DropoutAddNorm.apply(x, residual, weight, bias, form)  # type: ignore[no-untyped-call]
+    return y, y if rounded is None else rounded
+
+
+def _differentiates() -> bool:
+    """Whether autograd or a step will ask for gradients of what is computed here."""
+    return collects() or torch.is_grad_enabled()
+
+
+class _Fused(NamedTuple):
+    """How a fused norm is computed: by which kernels, for whom, its mask, eps and second dtype."""
+
+    kernels: Kernels
+    rows: TaskRows
+    keep: Tensor | None
+    scale: float
+    eps: float
+    second: torch.dtype | None
+
+
+class _DropoutAddNorm(torch.autograd.Function):
+    """Keeps the sum, its rows' means and deviations, and the mask."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, residual: Tensor, weight: Parameter, bias: Parameter | None,
+        form: _Fused,
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        summands = Summands(x, residual, form.keep, form.scale)
+        norm = Norm(weight, bias, form.eps)
+        y, rounded, saved = form.kernels.forward(summands, norm, form.second)
+        assert saved is not None
+        ctx.save_for_backward(form.keep, *saved)
+        ctx.form, ctx.parameters, ctx.dtype = form._replace(keep=None), (weight, bias), x.dtype
+        ctx.set_materialize_grads(False)  # nothing may have used one of both
+        return y, rounded
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, grad: Tensor | None, rounded_grad: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        keep, *saved = ctx.saved_tensors
+        weight, bias = ctx.parameters
+        step, bounds = ctx.form.rows
+        grad = torch.zeros_like(saved[0]) if grad is None else grad
+        residual_grad, x_grad, terms = ctx.form.kernels.backward(
+            grad, rounded_grad, Saved(*saved), weight, keep, ctx.form.scale, ctx.dtype
+        )
+        by_tensors.add_norm_terms(step, weight, bias, bounds, bounds.ordered(terms))
+        return x_grad, residual_grad, None, None, None
 
 
 def _widened(x: Tensor, weight: Parameter) -> Tensor:
