@@ -207,9 +207,10 @@ async def _unknown(request: Request, error: Exception) -> Response:
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    allowed = headers.get("Allow", "")
-    return refused(405, f"{request.method:.20} is not allowed there; allowed: {allowed}", headers)
+    given = (error.headers or {}) if isinstance(error, HTTPException) else {}
+    allowed = ", ".join(sorted(given.get("Allow", "").split(", ")))
+    what = f"{request.method:.20} is not allowed there; allowed: {allowed}"
+    return refused(405, what, {"Allow": allowed})
 
 
 def reply(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import signal
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -71,6 +72,20 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service, say: Say) -> None:
         super().__init__(config)
         self._service, self._say = service, say
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let signals end the service, and not the process: its status is 0."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        ends = signal.SIGINT, signal.SIGTERM
+        before = {each: signal.signal(each, self.handle_exit) for each in ends}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)

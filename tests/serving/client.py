@@ -1,0 +1,59 @@
+"""A client that speaks to a service by plain sockets."""
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from accord.serving.app import Service
+
+
+class Reply(NamedTuple):
+    """What a service answered."""
+
+    status: int
+    value: Any
+    headers: dict[str, str]
+
+
+class Client:
+    """Asks a service; each request by a connection of its own."""
+
+    service: Service
+    failures: list[Exception]
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def ask(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        kind = {} if body is None else {"content-type": "application/json"}
+        connection.request(method, path, raw, {**kind, **(headers or {})})
+        response = connection.getresponse()
+        content = response.read()
+        connection.close()
+        is_json = response.headers["content-type"] == "application/json"
+        value = json.loads(content) if is_json else content.decode()
+        if is_json:
+            assert content.endswith(b"\n")
+            assert content.count(b"\n") == 1  # one line
+        return Reply(response.status, value, dict(response.headers.items()))
+
+    def answer(self, texts: Sequence[object], **more: object) -> Reply:
+        return self.ask("POST", "/v1/answer", {"texts": texts, **more})
+
+    def raw(self, *parts: bytes, pause: float = 0.0) -> bytes:
+        """Send bytes, and return all that comes back until the service closes the connection."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(pause)
+            received = b""
+            while chunk := connection.recv(65536):
+                received += chunk
+        return received

@@ -1,0 +1,112 @@
+"""`accord serve` as a process: what it says, its signals, and what it refuses."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner
+from client import Client
+
+from accord.cli.serve import find_token, serve
+from accord.errors import UsageError
+from accord.serving.models import content_hash, named
+from accord.serving.server import is_loopback
+
+
+class Process:
+    """A service in a process of its own."""
+
+    def __init__(self, *arguments: object) -> None:
+        command = [sys.executable, "-c", "from accord.cli import main; main()", "serve"]
+        self.process = subprocess.Popen(
+            [*command, *map(str, arguments), "--port", "0"], stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        self.client = Client(int(self.line(r"listening at http://127\.0\.0\.1:(\d+)")))
+
+    def line(self, pattern: str) -> str:
+        """Read on until a line that matches; return its first group, or the line."""
+        for line in self.process.stderr:  # type: ignore[union-attr]
+            if found := re.search(pattern, line):
+                return found.groups()[0] if found.groups() else line
+        raise AssertionError(f"no line {pattern!r}; exit status {self.process.wait()}")
+
+
+@pytest.fixture
+def process(save) -> Iterator[Process]:
+    started = Process(save("first"), "--seconds", "5")
+    yield started
+    started.process.kill()
+    started.process.communicate()
+
+
+def test_signals_exchange_models_and_end_it_once_all_is_answered(process, save):
+    client = process.client
+    before = client.answer(["a good b"]).value
+    save("first", 5)
+    process.process.send_signal(signal.SIGHUP)
+    process.line("loaded anew: first")
+    assert client.answer(["a good b"]).value["hash"] != before["hash"]
+
+    body = json.dumps({"texts": ["a good b"] * 200}).encode()
+    head = f"POST /v1/answer HTTP/1.1\r\nhost: a\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    replies: list[bytes] = []
+    asking = threading.Thread(target=lambda: replies.append(client.raw(head + body)))
+    asking.start()
+    asking.join(0.05)
+    process.process.send_signal(signal.SIGTERM)
+    asking.join(30)
+    assert process.process.wait(30) == 0
+    assert replies[0].startswith(b"HTTP/1.1 200")
+    with pytest.raises(ConnectionRefusedError):
+        client.answer(["a"])
+
+
+def refusal(*arguments: object) -> str:
+    result = CliRunner().invoke(serve, [*map(str, arguments)])
+    assert isinstance(result.exception, Exception)
+    return str(result.exception)
+
+
+def test_what_cannot_be_served_is_said_in_one_line(save, tmp_path):
+    folder = save("first")
+    assert "two models are named 'first'" in refusal(folder, folder)
+    assert "nowhere" in refusal(tmp_path / "nowhere")
+    (tmp_path / "empty").write_text(" \n")
+    assert refusal(folder, "--token-file", tmp_path / "empty").endswith("is empty")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert refusal(folder, "--port", port) == (
+            f"can't listen at 127.0.0.1:{port}: is it in use, or another machine's?"
+        )
+
+
+def test_names_tokens_and_hosts(tmp_path, monkeypatch):
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    assert list(named([str(tmp_path / "run" / "model"), "b=x"])) == ["run", "b"]
+    monkeypatch.delenv("ACCORD_TOKEN", raising=False)
+    assert find_token(None) is None
+    monkeypatch.setenv("ACCORD_TOKEN", "from outside")
+    (tmp_path / "token").write_text("of a file\n")
+    assert (find_token(None), find_token(tmp_path / "token")) == ("from outside", "of a file")
+    with pytest.raises(UsageError, match="can't be read"):
+        find_token(tmp_path / "none")
+    assert [is_loopback(host) for host in ("::1", "10.0.0.1", "::", "example.org")] == [
+        True, False, False, False,
+    ]  # fmt: skip
+
+
+def test_the_hash_is_of_names_and_contents(save):
+    one, again, other = save("one"), save("two"), save("three", 1)
+    assert content_hash(one) == content_hash(again) != content_hash(other)
+    (one / "more.txt").write_text("")
+    assert content_hash(one) != content_hash(again)
