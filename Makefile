@@ -29,13 +29,14 @@ GPU_OPTIONS = $(if $(PART),--part $(PART)) $(if $(DATA),--data $(DATA)) \
     $(if $(ENCODER),--encoder $(ENCODER)) $(if $(DEVICE),--device $(DEVICE)) \
     $(if $(COMPILED),--compiled) $(if $(OUTPUT),--output $(OUTPUT))
 
-.PHONY: help demo test slow lint parity cases check bench gpu clean
+.PHONY: help demo test slow browser lint parity cases check bench gpu clean
 
 help:
 	@echo "make demo    fine-tune a small encoder on three bundled tasks, and compare"
 	@echo "make test    the quick tests"
 	@echo "make slow    the slow tests, and more generated examples"
 	@echo "make parity  every method beside TorchJD's, with the solvers that it needs"
+	@echo "make browser the service's page in a real browser, which it installs (Debian, as root)"
 	@echo "make lint    style and types"
 	@echo "make cases   inputs that went wrong for other people, if they lie in $(CASES)"
 	@echo "make check   lint and test"
@@ -56,6 +57,13 @@ test: $(STAMP)
 slow: $(STAMP)
 	@echo "== Slow tests, and generated ones with more examples, in $(WORKERS) processes."
 	@$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=thorough
+
+browser: $(STAMP)
+	@echo "== Browser: the service's page in Chromium."
+	@command -v chromium >/dev/null || { apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+	@$(BIN)/pip install -q "playwright>=1.49"
+	@$(BIN)/python -m pytest -m browser tests/serving/test_browser.py
 
 lint: $(STAMP)
 	@echo "== Style and types: ruff and mypy."
