@@ -69,9 +69,9 @@ def training_files(data: Path | None) -> list[File]:
 def store(file: File, tokenizer: Tokenizer, path: Path) -> None:
     """Tokenise a file's rows into a store, reading left out."""
     write_store(
-        path, iter(file.rows), tokenizer,
-        name=file.task.name, stop=True, target=labelled_kind(file.task).target_form(file.task),
-        notes=[],
+        path, ((row,) for row in file.rows), tokenizer,
+        name=file.task.name, stop=True, kinds=[labelled_kind(file.task)],
+        targets=[labelled_kind(file.task).target_form(file.task)], notes=[],
     )  # fmt: skip
 
 

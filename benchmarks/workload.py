@@ -210,7 +210,7 @@ def our_step(
     heads = model.heads.named_parameters(prefix="heads")
     groups = parameter_groups([(encoder, LR), (heads, LR)], WEIGHT_DECAY)
     jacobian = Jacobian(model.encoder.parameters(), model.encoder.embeddings.word)
-    matmul = choose_matmul_policy(device, bfloat16)
+    matmul = choose_matmul_policy(device, "bfloat16" if bfloat16 else "float32")
     combination = Combination.of(work.tasks, get_method("pcgrad"))
     combination.summed = joint
     learner = Learner(

@@ -81,7 +81,7 @@ def one_backward(
     work = workload(settings.data, batch_size=settings.examples(16), batches=1)
     model = MultitaskModel(encoder(settings.size("minilm")), work.tasks).to(device).train()
     jacobian = Jacobian(model.encoder.parameters(), model.encoder.embeddings.word)
-    matmul = choose_matmul_policy(device, bfloat16)
+    matmul = choose_matmul_policy(device, "bfloat16" if bfloat16 else "float32")
     groups = parameter_groups([(model.named_parameters(), 0.0)], 0.0)
     learner = Learner(
         model, AdamW(groups), Objective(model, matmul=matmul),
@@ -110,7 +110,7 @@ def recorded(recorder: Recorder, settings: Settings, name: str) -> None:
     for recorded in (False, True):
         model = MultitaskModel(encoder(settings.size("minilm")), work.tasks).to(device).train()
         groups = parameter_groups([(model.named_parameters(), 1e-4)], 0.01)
-        matmul = choose_matmul_policy(device, bfloat16=True)
+        matmul = choose_matmul_policy(device, "bfloat16")
         learner = Learner(
             model, AdamW(groups), Objective(model, matmul=matmul),
             Combination.of(work.tasks, get_method("pcgrad")),

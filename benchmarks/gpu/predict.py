@@ -91,7 +91,7 @@ def compare(
     """Time our passes and the peer's batches in turn."""
     actual, device = settings.size(size), settings.device
     model = MultitaskModel(encoder(actual), tasks).to(device).eval()
-    matmul = choose_matmul_policy(device, True)
+    matmul = choose_matmul_policy(device, "bfloat16")
     examples = [[[sequence] for sequence in task] for task in sequences]
     sides: dict[str, Side] = {
         f"predict {limit}": lambda _, limit=limit: pooled_vectors(model, examples, matmul, limit)
