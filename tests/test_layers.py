@@ -67,6 +67,7 @@ LAYERS = [
     [
         "runs.devices", "runs.folder", "runs.estimate", "runs.progress", "runs.signals",
         "runs.memory", "runs.results", "training.step", "training.nonfinite",
+        "training.measurement",
         "training.objective", "training.observers",
         "model.multitask", "model.branching", "model.head_blocks", "evaluation.inputs",
         "training.rates", "training.unfreezing", "training.regularising", "model.parts",

@@ -26,7 +26,7 @@ from accord.gradients import get_method, method_names
 from accord.methods import Chosen, Signals, keyed_generator
 from accord.pertask.step import Step
 from accord.training.combining import Combination
-from accord.training.step import NotFinite
+from accord.training.measurement import NotFinite
 
 TASKS = [SST, QUORA, STS, COSINE]
 BALANCE = [1.0, 2.0, 0.5, 1.5]

@@ -22,7 +22,7 @@ from accord.kernels.dropout import DropoutKey
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
 from accord.regularisers import smart
-from accord.training.step import Measurement, Passed
+from accord.training.measurement import Measurement, Passed
 
 META = torch.device("meta")
 SOURCE = str(Path(accord.__file__).parent)

@@ -27,9 +27,10 @@ from accord.pertask.step import Step
 from accord.tasks import Task
 from accord.training.combining import Combination
 from accord.training.frozen import feature_batch
+from accord.training.measurement import NotFinite
 from accord.training.nonfinite import blame
 from accord.training.objective import Objective
-from accord.training.step import Learner, NotFinite
+from accord.training.step import Learner
 
 MakeEncoder = Callable[..., BertEncoder]
 Split = Callable[..., TaskData]

@@ -21,9 +21,10 @@ from accord.training.checkpoint import RunState, save_checkpoint
 from accord.training.epoch import evaluate_epoch
 from accord.training.halves import half_cosines
 from accord.training.lines import say, step_line, warn
+from accord.training.measurement import NotFinite
 from accord.training.nonfinite import blame
 from accord.training.setup import Setup
-from accord.training.step import NotFinite, StepRecord
+from accord.training.step import StepRecord
 from accord.training.stopping import early_stop
 
 Watch = Callable[[Sequence[dict[str, Any]]], None]

@@ -7,7 +7,8 @@ import torch
 from accord.data.batches import StepBatch
 from accord.errors import NonFiniteError
 from accord.kernels.matmul import computing
-from accord.training.step import Learner, NotFinite
+from accord.training.measurement import NotFinite
+from accord.training.step import Learner
 
 
 @torch.no_grad()
