@@ -120,7 +120,7 @@ class Service:
     async def _body(self, request: Request) -> bytes:
         kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
         if kind != "application/json":
-            raise Refused(415, f"the body is '{kind:.60}'; allowed: application/json")
+            raise Refused(415, f"the body is '{kind:.60}'; allowed: content-type: application/json")
         most, body = self.limits.body_bytes, bytearray()
         length = request.headers.get("content-length", "0")
         if length.isdecimal() and int(length) > most:
