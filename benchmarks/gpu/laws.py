@@ -19,6 +19,7 @@ from accord.kernels.recorder import Recorder as StepRecorder
 from accord.model.multitask import MultitaskModel
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
+from accord.runs.repeatable import in_one_order
 from accord.training.combining import Combination
 from accord.training.objective import Objective
 from accord.training.recording import recorder_of
@@ -118,7 +119,7 @@ def recorded(recorder: Recorder, settings: Settings, name: str) -> None:
             recorder=recorder_of(device) if recorded else StepRecorder(),
         )  # fmt: skip
         words = model.encoder.config.vocab_size
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), in_one_order():
             for step in range(steps):
                 batch = step_batch(work.batch(step), matmul.row_multiple, device, words)
                 learner.step(step, batch, 1.0)

@@ -1,6 +1,8 @@
 """Steps of static shapes: they measure what others do, and recorded they change no bit."""
 
 import copy
+import gc
+import weakref
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -14,6 +16,7 @@ from accord.encoders.packing import TokenSequence, pack
 from accord.encoders.static import pack_static, size_of
 from accord.kernels.recorder import Recorder
 from accord.optim.adamw import AdamW, parameter_groups
+from accord.training.observers import LookBack
 
 Sequences = Callable[..., list[TokenSequence]]
 
@@ -121,6 +124,36 @@ def test_masks_follow_from_the_step_alone(tiny_encoder: MakeEncoder, random_spli
     assert losses[0] == losses[2]
     assert losses[1] == losses[4]
     assert len({one["sst"] for one in losses}) == 3
+
+
+def test_a_pass_taken_again_has_the_step_s_masks(
+    tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    world = World([SST, STS], tiny_encoder(), random_split)
+    world.model.encoder.set_dropout(0.3)
+    batch, seen = world.batch(static=True), []
+    learner = world.learner
+    learner.combination.learn = lambda before, after, present: seen.append((before, after))  # type: ignore[method-assign]
+    learner.observers = [LookBack(world.objective, learner.combination)]
+    for number in (3, 4):
+        learner.step(number, batch, 1.0)  # at rate 0
+    for before, after in seen:
+        torch.testing.assert_close(after, before, rtol=1e-6, atol=0)
+    assert not torch.allclose(seen[0][0], seen[1][0])
+
+
+def test_recordings_that_are_dropped_keep_no_memory(
+    tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    world = World([SST, STS], tiny_encoder(), random_split)
+    world.learner.recorder = Recorder(TapeGraphs(), limit=3)
+    steps = []
+    for number in range(30):
+        counts = [1 + number // 3 % 5, 2]
+        world.step(world.batch(counts, seed=number, static=True), number)
+        steps.append(weakref.ref(world.jacobian.step))
+    gc.collect()
+    assert sum(step() is not None for step in steps) <= 4
 
 
 def same(one: object, other: object) -> bool:

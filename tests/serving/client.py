@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from accord.serving.app import Service
@@ -16,6 +16,13 @@ class Reply(NamedTuple):
     status: int
     value: Any
     headers: dict[str, str]
+
+
+def sent(body: bytes, *headers: str) -> bytes:
+    """A request for answers as it goes over the wire."""
+    lines = ["POST /v1/answer HTTP/1.1", "host: a", "content-type: application/json",
+             f"content-length: {len(body)}", *headers]  # fmt: skip
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 class Client:
@@ -57,3 +64,11 @@ class Client:
             while chunk := connection.recv(65536):
                 received += chunk
         return received
+
+
+def until(done: Callable[[], bool]) -> None:
+    """Wait for something that other threads do."""
+    end = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.005)

@@ -1,10 +1,11 @@
 """What a service answers is what Python does, however requests are batched."""
 
 import threading
-import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from client import until
 
 import accord
 from accord.serving.batching import Batcher, Job
@@ -40,14 +41,6 @@ def test_entities_have_their_places_in_the_text(serve):
     for entity in said["places"]["entities"]:
         assert "a paris, good"[entity["start"] : entity["end"]] == entity["text"]
     assert len(said["places"]["answer"]) == 4
-
-
-def until(done):
-    """Wait for something that other threads do."""
-    end = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def test_requests_that_wait_are_answered_together(serve, save, texts):
@@ -172,3 +165,18 @@ def test_a_folder_that_changed_is_exchanged_when_asked_and_not_before(serve, sav
     assert refused.status == 409
     assert refused.value["error"].startswith("nothing was exchanged: ")
     assert client.answer(["a good b"]).value == after
+
+
+def test_a_folder_that_is_being_replaced_is_said_and_the_old_model_is_let_go(serve, save):
+    folder = save("first")
+    client = serve({"first": folder}, reloads=True)
+    kept = weakref.ref(client.service.models.get("first").predictor)
+    (folder / "half").symlink_to(folder / "not-there-yet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pathlib.Path.is_file", lambda path: True)
+        refused = client.ask("POST", "/v1/reload")
+    assert (refused.status, "changed while it was read" in refused.value["error"]) == (409, True)
+    (folder / "half").unlink()
+    save("first", 5)
+    assert client.ask("POST", "/v1/reload").value == {"reloaded": ["first"]}
+    assert kept() is None

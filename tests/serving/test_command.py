@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 from click.testing import CliRunner
-from client import Client
+from client import Client, sent
 
 from accord.cli.serve import find_token, serve
 from accord.errors import UsageError
@@ -56,9 +56,8 @@ def test_signals_exchange_models_and_end_it_once_all_is_answered(process, save):
     assert client.answer(["a good b"]).value["hash"] != before["hash"]
 
     body = json.dumps({"texts": ["a good b"] * 200}).encode()
-    head = f"POST /v1/answer HTTP/1.1\r\nhost: a\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     replies: list[bytes] = []
-    asking = threading.Thread(target=lambda: replies.append(client.raw(head + body)))
+    asking = threading.Thread(target=lambda: replies.append(client.raw(sent(body))))
     asking.start()
     asking.join(0.05)
     process.process.send_signal(signal.SIGTERM)

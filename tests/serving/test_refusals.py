@@ -2,9 +2,12 @@
 
 import json
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from client import sent, until
 
 from accord.serving.requests import Limits
 
@@ -43,6 +46,11 @@ BODIES = [
     (b'{"texts": ["a", ["b", "c"]], "tasks": ["mood"]}', 422, "text 1: the tasks asked take a"),
     (b'{"texts": ["a"], "tasks": ["mood", "same"]}', 422, "task 'same' takes a pair of texts"),
     (b'{"texts": ["a"], "model": "frist"}', 404, "no model 'frist'; did you mean 'first'?"),
+    (b'{"texts": ["a"], "\\ud800": 1}', 422, "unknown key"),
+    (b'{"texts": ["a"], "tasks": ["' + b"m" * 300 + b'"]}', 422, "of 200 characters"),
+    (b'{"texts": ["a"], "model": "' + b"m" * 300 + b'"}', 404, "no name has 300 characters"),
+    (json.dumps({"texts": [[""] * 100_001]}).encode(), 413, "100,001 characters; at most"),
+    (json.dumps({"texts": [["a" * 1000, ["b"] * 100]]}).encode(), 413, "100,100 characters"),
     (b'{"texts": ["a"], "model": 3}', 422, "'model' should be a name, got a number"),
     (json.dumps({"texts": ["a"] * 257}).encode(), 413, "257 texts; at most 256 are allowed"),
     (json.dumps({"texts": ["a" * 100_001]}).encode(), 413, "100,001 characters; at most 100,000"),
@@ -66,6 +74,8 @@ def test_paths_methods_and_kinds_of_body(serve):
         ("GET", "/v1/answer", None, {}, 405, "GET is not allowed there; allowed: POST"),
         ("DELETE", "/v1/models", None, {}, 405, "allowed: GET"),
         ("GET", "/v1/anwser", None, {}, 404, "no path '/v1/anwser'"),
+        ("GET", "/health/", None, {"host": "elsewhere.example"}, 404, "no path '/health/'"),
+        ("POST", "/v1/answer", b"{}", {"content-type": ""}, 415, "allowed: content-type: application"),
         ("POST", "/v1/answer/mod", GOOD, {}, 422, "no task 'mod'; did you mean 'mood'?"),
         ("POST", "/v1/answer/mood", {**GOOD, "tasks": ["mood"]}, {}, 422, "the path names the"),
         ("POST", "/v1/answer/same", GOOD, {}, 422, "text 0: the tasks asked take a pair"),
@@ -81,11 +91,14 @@ def test_paths_methods_and_kinds_of_body(serve):
     assert client.ask("GET", "/v1/answer").headers["allow"] == "POST"
     counted = client.ask("GET", "/metrics").value
     assert 'accord_requests_total{path="/v1/answer",status="413"} 1.0' in counted
+    assert 'accord_requests_total{path="other",status="404"} 2.0' in counted
+    json_kind = {"content-type": "Application/JSON; charset=utf-8"}
+    assert client.ask("POST", "/v1/answer", json.dumps(GOOD).encode(), json_kind).status == 200
 
 
 def test_a_body_in_pieces_is_no_way_around_its_limit(serve):
     client = serve(limits=Limits(body_bytes=1000))
-    head = b"POST /v1/answer HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = sent(b"").replace(b"content-length: 0", b"transfer-encoding: chunked")
     pieces = [b"190\r\n" + b" " * 400 + b"\r\n"] * 4
     reply = client.raw(head, *pieces, b"0\r\n\r\n", b"GET /health HTTP/1.1\r\nhost: a\r\n"
                        b"connection: close\r\n\r\n", pause=0.02)  # fmt: skip
@@ -98,7 +111,10 @@ def test_what_is_no_http_and_what_comes_too_slowly(serve):
     refused = client.raw(b"\x16\x03\x01 hello\r\n\r\n")
     assert refused.startswith(b"HTTP/1.1 400")
     assert refused.endswith(b'{"error": "this is no HTTP request that can be read"}\n')
-    line, head = b"POST /v1/answer HTTP/1.1\r\n", b"host: a\r\ncontent-length: 20\r\n\r\n"
+    line, head = (
+        b"POST /v1/answer HTTP/1.1\r\n",
+        b"host: a\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n",
+    )
     for begun in ([line], [line, head], [line, head, b'{"texts"']):
         start = time.monotonic()
         late = client.raw(*begun)
@@ -112,18 +128,59 @@ def test_what_is_no_http_and_what_comes_too_slowly(serve):
 def test_who_hangs_up_disturbs_nobody(serve):
     client = serve()
     body = json.dumps(GOOD).encode()
-    head = f"POST /v1/answer HTTP/1.1\r\nhost: a\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-    for part in (b"", head[:10], head, head + body[:5], head + body):
+    whole = sent(body)
+    for part in (b"", whole[:10], whole[: -len(body)], whole[:-5], whole):
         with socket.create_connection(("127.0.0.1", client.port)) as connection:
             connection.sendall(part)
         assert client.ask("POST", "/v1/answer", GOOD).status == 200
 
 
+def test_who_hangs_up_while_waiting_keeps_no_place(serve):
+    client = serve(limits=Limits(waiting=2))
+    predictor, held = client.service.models.get("first").predictor, threading.Event()
+    plain, calls = predictor.records, []
+
+    def slow(rows, *arguments):
+        calls.append(rows)
+        held.wait(30)
+        return plain(rows, *arguments)
+
+    predictor.records = slow
+    asked = [socket.create_connection(("127.0.0.1", client.port)) for _ in range(3)]
+    for number, connection in enumerate(asked):
+        connection.sendall(sent(json.dumps({"texts": [f"a {number}"]}).encode()))
+        until(lambda number=number: (len(calls), len(client.service.batcher)) == (1, number))
+    assert client.ask("POST", "/v1/answer", GOOD).status == 503
+    for connection in asked:
+        connection.close()
+    jobs = client.service.batcher._jobs
+    until(lambda: all(job.answers.cancelled() for job in jobs))
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(client.ask, "POST", "/v1/answer", GOOD)
+        until(lambda: len(client.service.batcher) == 1)  # theirs are gone
+        held.set()
+        assert reply.result().status == 200
+    assert calls == [["a 0"], ["a good b"]]
+
+
+def test_the_time_of_a_later_request_begins_with_it(serve):
+    client = serve(limits=Limits(seconds=0.6))
+    with socket.create_connection(("127.0.0.1", client.port), timeout=30) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert b"200 OK" in connection.recv(65536)
+        time.sleep(0.4)
+        begun = time.monotonic()
+        connection.sendall(b"POST /v1/answer HTTP/1.1\r\n")
+        late = b""
+        while chunk := connection.recv(65536):
+            late += chunk
+    assert late.startswith(b"HTTP/1.1 408")
+    assert time.monotonic() - begun > 0.5
+
+
 def test_a_connection_asks_again_and_again(serve):
     body = json.dumps(GOOD).encode()
-    head = f"POST /v1/answer HTTP/1.1\r\nhost: a\r\ncontent-length: {len(body)}\r\n".encode()
-    again = head + b"\r\n" + body
-    last = head + b"connection: close\r\n\r\n" + body
+    again, last = sent(body), sent(body, "connection: close")
     assert (
         serve(limits=Limits(seconds=0.4)).raw(again, again, last, pause=0.15).count(b"200 OK") == 3
     )
@@ -164,3 +221,9 @@ def test_a_bug_is_told_without_what_was_asked(serve):
     (error,) = client.failures
     assert isinstance(error, RuntimeError)
     client.failures.clear()
+
+
+def test_a_token_may_have_any_letters(serve):
+    client = serve(token="schlüssel")
+    right = {"authorization": "Bearer schlüssel".encode().decode("latin-1")}
+    assert client.ask("GET", "/v1/models", headers=right).status == 200

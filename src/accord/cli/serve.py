@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,8 @@ def serve(
     from accord.serving.needed import check_installed
 
     check_installed()
+    if hasattr(signal, "SIGHUP"):  # until there is something to load anew
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from accord.serving.app import Service
     from accord.serving.requests import Limits
     from accord.serving.server import is_loopback
@@ -95,7 +98,7 @@ def find_token(file: Path | None) -> str | None:
     from accord.errors import UsageError
 
     if file is None:
-        return os.environ.get("ACCORD_TOKEN") or None
+        return os.environ.get("ACCORD_TOKEN", "").strip() or None
     try:
         token = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

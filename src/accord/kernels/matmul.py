@@ -31,6 +31,7 @@ from torch.nn import functional as F
 _EXACT = 1e-5  # relative: float32 products err by 1e-6 and below, bfloat16's by 1e-3
 
 _EVEN_ROWS = 32
+_GROUPED = (9, 10)  # compute capabilities with a kernel for grouped products
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,13 @@ def grouped_matmul(left: Tensor, right: Tensor, ends: Tensor, hot: Tensor) -> Te
 
 @lru_cache
 def grouped_works(device: torch.device) -> bool:
-    """Whether grouped products on a device give what single ones give; tried once per process."""
+    """Whether grouped products on a device give what single ones give; tried once per process.
+
+    Of GPUs those of compute capability 9 and 10 alone have a kernel for them: elsewhere torch asks
+    the host where groups end, which waits, and can't be recorded.
+    """
+    if device.type == "cuda" and torch.cuda.get_device_capability(device)[0] not in _GROUPED:
+        return False
     left, right = (torch.ones(96, 64, dtype=torch.bfloat16, device=device) for _ in range(2))
     left[32:] = 2
     ends = torch.tensor([32, 96], dtype=torch.int32, device=device)

@@ -81,7 +81,8 @@ class TargetScale(nn.Module):
 
     def hold(self, targets: Tensor) -> None:
         """Leave the layer in target units, and count its losses in the spread of targets [n]."""
-        self.fixed_std = targets.double().std(correction=0).clamp(_LEAST, _MOST)
+        spread = targets.double().std(correction=0).clamp(_LEAST, _MOST)
+        self.fixed_std = spread.to(self.first.device)  # a step may not wait for its copy
 
     @torch.no_grad()
     def unfold(self, linear: nn.Linear) -> None:

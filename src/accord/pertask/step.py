@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +20,7 @@ from accord.pertask.written import Written
 if TYPE_CHECKING:
     from accord.pertask.jacobian import Jacobian
 
+_NUMBERS = itertools.count()
 _COLUMNS = 1 << 20  # of J that a method which needs it whole sees at a time
 _CHUNK = 1 << 14  # columns of J in one float32 sum for the Gram matrix; T rows fit a cache
 
@@ -38,13 +40,15 @@ class Step:
 
     Attributes:
         rows: T.
+        static: whether gradients are taken apart by the bounds' tensors alone.
+        number: no other step has it.
     """
 
     def __init__(
         self, jacobian: Jacobian, rows: int, summed: bool, static: bool, device: torch.device,
         ids: Tensor | None,
     ) -> None:  # fmt: skip
-        self.rows, self.static = rows, static
+        self.rows, self.static, self.number = rows, static, next(_NUMBERS)
         self.touched: set[tuple[int, int]] = set()  # (offset, row) written in this step
         self._jacobian, self._summed, self._device, self._written = jacobian, summed, device, False
         self._matrix = jacobian.matrix  # recorded passes go on writing there

@@ -19,7 +19,7 @@ def choose_device(name: str) -> torch.device:
     """
     cap_threads()
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -30,7 +30,8 @@ def choose_device(name: str) -> torch.device:
         raise ConfigError(f"device: '{name}' is not supported; allowed: auto, cpu, cuda, cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"device: '{name}' is not on this machine")
-    return device
+    # With its number, as tensors there name it: what is tried once per device is found again.
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
 def check_precision(precision: str, device: torch.device, key: str = "precision") -> None:

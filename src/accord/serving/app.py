@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from accord.errors import AccordError, UsageError
 from accord.evaluation.passes import tokens_of_a_pass
-from accord.serving.batching import Batcher, FullError, Job
+from accord.serving.batching import Answers, Batcher, FullError, Job
 from accord.serving.measures import Measures
 from accord.serving.models import Models, Served
 from accord.serving.openapi import described
@@ -67,10 +67,11 @@ class Service:
         model = self._model(asked)
         job = await run_in_threadpool(_job, model, asked)
         try:
-            answers = await asyncio.wrap_future(self.batcher.submit(job))
+            self.batcher.submit(job)
         except FullError:
             what = f"{self.limits.waiting:,} requests wait already; ask again later"
             raise Refused(503, what, {"Retry-After": "1"}) from None
+        answers = await _while_connected(request, asyncio.wrap_future(job.answers))
         return reply({"model": model.name, "hash": model.hash, "answers": answers})
 
     async def list_models(self, request: Request) -> Response:
@@ -118,8 +119,9 @@ class Service:
             raise Refused(422 if asked.model is None else 404, _line(error)) from None
 
     async def _body(self, request: Request) -> bytes:
-        kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
-        if kind != "application/json":
+        # A page of another site can't name this type unasked: nor can it ask in a user's name.
+        kind = request.headers.get("content-type", "").partition(";")[0].strip()
+        if kind.lower() != "application/json":
             raise Refused(415, f"the body is '{kind:.60}'; allowed: content-type: application/json")
         most, body = self.limits.body_bytes, bytearray()
         length = request.headers.get("content-length", "0")
@@ -142,7 +144,9 @@ class Service:
             except Refused as refusal:
                 response = refused(refusal.status, refusal.message, refusal.headers)
             except ClientDisconnect:
-                response = refused(400, "the connection was closed before the request was there")
+                response = refused(400, "the connection was closed before there was an answer")
+            except asyncio.CancelledError:  # by the end of the service, that waits so long
+                response = refused(503, "the service ends", {"Retry-After": "1"})
             except AccordError as error:
                 response = refused(422, _line(error))
             except Exception as error:
@@ -158,7 +162,7 @@ class Service:
             return
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(
-            given.strip().encode(), self.token.encode()
+            given.strip().encode("latin-1"), self.token.encode()
         ):
             what = "the token is missing or wrong: Authorization: Bearer TOKEN"
             raise Refused(401, what, {"WWW-Authenticate": "Bearer"})
@@ -198,15 +202,42 @@ def make_app(
         exception_handlers={404: _unknown, 405: _wrong_method},
         lifespan=lifespan,
     )
-    app.state.report = report
+    app.router.redirect_slashes = False  # it would send to whatever host the request names
+    app.state.report, app.state.measures = report, service.measures
     return app
 
 
+async def _while_connected(request: Request, answers: asyncio.Future[Answers]) -> Answers:
+    """Wait for answers as long as somebody else does: who hangs up keeps no place.
+
+    Raises:
+        ClientDisconnect: if nobody does.
+    """
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        both: set[asyncio.Future[Any]] = {answers, gone}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if answers.done():
+            return answers.result()
+        raise ClientDisconnect
+    finally:
+        gone.cancel()
+        answers.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Return when the connection is closed."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 async def _unknown(request: Request, error: Exception) -> Response:
+    request.app.state.measures.answered("other", 404, 0.0)
     return refused(404, f"no path '{request.url.path:.80}'; /openapi.json lists them")
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
+    request.app.state.measures.answered("other", 405, 0.0)
     given = (error.headers or {}) if isinstance(error, HTTPException) else {}
     allowed = ", ".join(sorted(given.get("Allow", "").split(", ")))
     what = f"{request.method:.20} is not allowed there; allowed: {allowed}"
@@ -216,7 +247,8 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
 def reply(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return JSON on one line."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(f"{text}\n", status, headers, "application/json")
+    content = f"{text}\n".encode(errors="backslashreplace")  # half a character may be echoed
+    return Response(content, status, headers, "application/json")
 
 
 def refused(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
@@ -231,18 +263,22 @@ def _job(model: Served, asked: Asked) -> Job:
         UsageError: if its tasks don't take them.
     """
     model.predictor.check(asked.texts, asked.tasks)
-    strings = [*_strings(asked.texts)]
+    strings = [*_sequences(asked.texts)]
     encoded = model.predictor.tokenizer.encode_batch_fast(strings, add_special_tokens=False)
     longest = model.predictor.assembler.max_length
     tokens = sum(min(len(each.ids) + _SPECIAL, longest) for each in encoded)
     return Job(model, asked.texts, asked.tasks, asked.probabilities, tokens)
 
 
-def _strings(texts: list[Any]) -> list[str]:
-    flat: list[str] = []
+def _sequences(texts: list[Any]) -> Iterator[str]:
+    """Yield what the encoder reads of each text: of one with candidates, it with each of them."""
     for text in texts:
-        flat += [text] if isinstance(text, str) else _strings(text)
-    return flat
+        if isinstance(text, str):
+            yield text
+        elif len(text) == 2 and isinstance(text[1], list):
+            yield from (f"{text[0]} {candidate}" for candidate in text[1])
+        else:
+            yield " ".join(text)
 
 
 def _line(what: object) -> str:

@@ -88,6 +88,8 @@ class Batcher:
             FullError: if too many wait.
         """
         with self._change:
+            if len(self._jobs) >= self._most:
+                self._jobs = deque(job for job in self._jobs if not job.answers.cancelled())
             if self._closed or len(self._jobs) >= self._most:
                 raise FullError
             self._jobs.append(job)
@@ -118,6 +120,8 @@ class Batcher:
             first = self._jobs.popleft()
             taken, left, tokens = [first], deque[Job](), first.tokens
             for job in self._jobs:
+                if job.answers.cancelled():
+                    continue  # nobody waits for it any more
                 if job.joins(first) and tokens + job.tokens <= self._budget:
                     taken.append(job)
                     tokens += job.tokens

@@ -21,6 +21,7 @@ class Connection(H11Protocol):
 
     seconds: ClassVar[float] = 10.0
     _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request."""
@@ -29,18 +30,34 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
+        between = self.cycle is not None and self.conn.their_state is h11.IDLE
+        if between and not self.conn.trailing_data[0]:
+            self._forget()  # the next request begins here, not with the last one's answer
         super().data_received(data)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._forget()
+        if self._unread is not None:
+            self._unread.cancel()
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
+        if self._unread is not None:
+            self._unread.cancel()
+        self._unread = self.loop.call_later(self.seconds, self._abandon, 0)
         self._wait()
+
+    def _abandon(self, left: int) -> None:
+        """Close a connection that doesn't take its answer."""
+        size = self.transport.get_write_buffer_size()
+        if size and size == left:
+            self.transport.abort()
+        elif size:
+            self._unread = self.loop.call_later(self.seconds, self._abandon, size)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -64,7 +81,11 @@ class Connection(H11Protocol):
         """Close the connection: its request didn't come in time, or none did."""
         self._deadline = None
         begun = self.conn.their_state is h11.SEND_BODY or self.conn.trailing_data[0]
-        started = self.cycle is not None and self.cycle.response_started
+        started = (
+            self.conn.their_state is not h11.IDLE
+            and self.cycle is not None
+            and self.cycle.response_started
+        )
         if begun and not started and not self.transport.is_closing():
             self._refuse(408, f"the request was not there after {self.seconds:g} s")
         self.transport.close()

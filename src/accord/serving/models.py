@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
@@ -94,6 +95,7 @@ class Models:
                 if content_hash(path) != self._served[name].hash
             }
             self._served = {**self._served, **new}
+        gc.collect()  # a predictor's caches name it: its weights would stay for long
         return list(new)
 
     def _load(self, name: str, path: Path) -> Served:
@@ -136,10 +138,20 @@ def content_hash(path: Path) -> str:
 
     Raises:
         ModelError: if it is no model's.
+        UsageError: if files vanish meanwhile.
     """
-    digest, folder = hashlib.sha256(), find_model_folder(path)
+    folder = find_model_folder(path)
+    try:
+        return _hash_of(folder)
+    except OSError as error:  # whoever replaces it is not done
+        raise UsageError(f"{path}: changed while it was read: {error}") from None
+
+
+def _hash_of(folder: Path) -> str:
+    digest = hashlib.sha256()
     for file in sorted(each for each in folder.rglob("*") if each.is_file()):
-        digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
+        name = file.relative_to(folder).as_posix()
+        digest.update(f"{name}\0{file.stat().st_size}\0".encode(errors="surrogateescape"))
         with file.open("rb") as content:
             while block := content.read(_BLOCK):
                 digest.update(block)

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from accord.errors import nearest
 
 KEYS = ("texts", "tasks", "probabilities", "model")
+_NAMES, _NAME = 10_000, 200  # of tasks in a request, and characters of a name
 _DEPTH = 4  # of brackets: an object, its texts, a text's candidates
 
 
@@ -21,7 +22,7 @@ class Limits:
         body_bytes: of its body.
         texts: in it.
         characters: of all texts together.
-        seconds: until it is there, and, of a service that stops, until it is answered.
+        seconds: until it is there, and until its answer is taken.
         waiting: requests that may wait.
     """
 
@@ -84,7 +85,7 @@ def read(body: bytes, limits: Limits, task: str | None = None) -> Asked:
         raise Refused(422, f"the body should be an object with 'texts', got {_kind(table)}")
     for key in table:
         if key not in KEYS:
-            raise Refused(422, f"unknown key '{key:.40}'{nearest(key, list(KEYS))}")
+            raise Refused(422, f"unknown key '{key:.40}'{nearest(key[:40], list(KEYS))}")
     texts = table.get("texts")
     if not isinstance(texts, list):
         what = "is missing" if texts is None else f"should be a list, got {_kind(texts)}"
@@ -145,6 +146,8 @@ def _tasks(table: Mapping[str, Any], task: str | None) -> tuple[str, ...] | None
         return None
     if not isinstance(tasks, list) or not all(isinstance(each, str) for each in tasks):
         raise Refused(422, "'tasks' should be a list of names")
+    if len(tasks) > _NAMES or any(len(each) > _NAME for each in tasks):
+        raise Refused(422, f"'tasks': at most {_NAMES:,} names of {_NAME} characters")
     if not tasks:
         raise Refused(422, "'tasks' is empty; without it all tasks are answered")
     return tuple(tasks)
@@ -161,11 +164,19 @@ def _model(table: Mapping[str, Any]) -> str | None:
     value = table.get("model")
     if value is not None and not isinstance(value, str):
         raise Refused(422, f"'model' should be a name, got {_kind(value)}")
+    if value is not None and len(value) > _NAME:
+        raise Refused(404, f"'model': no name has {len(value):,} characters")
     return value
 
 
 def _characters(text: Any) -> int:
-    return len(text) if isinstance(text, str) else sum(map(_characters, text))
+    """Return how many characters are read, at least one of each string: a text is with every one of
+    its candidates."""
+    if isinstance(text, str):
+        return max(1, len(text))
+    if len(text) == 2 and isinstance(text[1], list):
+        return sum(_characters(text[0]) + _characters(candidate) for candidate in text[1])
+    return sum(map(_characters, text))
 
 
 def _kind(value: object) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import torch
@@ -19,6 +21,7 @@ from accord.serving.app import Service, make_app
 from accord.serving.connections import patient
 
 Say = Callable[[str], object]
+_GRACE = 30  # seconds that a service which ends waits for what it was asked
 
 
 def serve(service: Service, host: str, port: int, say: Say, texts_in_log: bool = False) -> None:
@@ -37,17 +40,18 @@ def serve(service: Service, host: str, port: int, say: Say, texts_in_log: bool =
     Raises:
         UsageError: if there is no listening at that address.
     """
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # anyone could fill it
     torch.set_num_threads(1)  # passes run side by side, each in one thread
     warnings.simplefilter("ignore")  # of texts that are cut: one line each would flood a log
     app = make_app(service, lambda error: say(_bug(error, texts_in_log)))
     config = uvicorn.Config(
         app, host=host, port=port, http=patient(service.limits.seconds), ws="none",
-        log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=30,
+        log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE,
     )  # fmt: skip
     server = _Server(config, service, say)
     try:
         server.run()
-    except SystemExit:  # uvicorn's way to say that it can't listen; it has told why in its log
+    except SystemExit:  # uvicorn's way to say that it can't listen
         raise UsageError(
             f"can't listen at {host}:{port}: is it in use, or another machine's?"
         ) from None
@@ -87,6 +91,11 @@ class _Server(uvicorn.Server):
             for each, handler in before.items():
                 signal.signal(each, handler)
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take no new requests."""
+        self._service.ready = False
+        super().handle_exit(sig, frame)
+
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         if self.should_exit:
@@ -108,6 +117,9 @@ class _Server(uvicorn.Server):
             names = self._service.models.reload()
         except AccordError as error:
             self._say(f"nothing was exchanged: {' '.join(str(error).split())}")
+            return
+        except Exception as error:
+            self._say(f"nothing was exchanged: {_bug(error, in_full=True)}")
             return
         self._say(f"loaded anew: {', '.join(names) or 'nothing, as no folder changed'}")
 

@@ -21,6 +21,7 @@ def blame(learner: Learner, error: NotFinite, batch: StepBatch) -> NonFiniteErro
         batch: the step's examples.
     """
     names, objective = [learner.model.tasks[i].name for i in batch.present], learner.objective
+    objective.begin(error.step, batch)
     with computing(objective.matmul):
         passes = [
             objective.example_losses(micro, batch.present, key)

@@ -25,6 +25,7 @@ class LookBack:
     @torch.no_grad()
     def __call__(self, taken: Taken) -> None:
         """Pass over the examples again."""
+        self.objective.begin(taken.step, taken.batch)
         with computing(self.objective.matmul):
             parts = [mean.double() for mean in self.objective.means(taken.step, taken.batch)]
         after = torch.stack(parts).sum(0).cpu()

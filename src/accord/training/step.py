@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from accord.data.batches import StepBatch
-from accord.kernels.dropout import DropoutStream
 from accord.kernels.matmul import DEFAULT, computing
 from accord.kernels.recorder import Recorder
 from accord.model.multitask import MultitaskModel
@@ -203,7 +202,7 @@ class Learner:
                     torch._foreach_mul_(gradients, weight)
 
         weights = {"shared": shared, "heads": heads}
-        if self._recorded(("write", measured.shared), weights, work, measured.kept):
+        if self._recorded(("write", measured.shared.number), weights, work, measured.kept):
             measured.shared.write_again()
 
     def _update(self, buckets: Sequence[Bucket], kept: bool) -> None:
@@ -213,8 +212,8 @@ class Learner:
             buckets: of the step.
             kept: whether its gradients stand in a recording's memory.
         """
-        gradients = [gradient for bucket in buckets for gradient in bucket.grads]
-        key = tuple(len(bucket.grads) for bucket in buckets), *(g.data_ptr() for g in gradients)
+        places = [t.data_ptr() for bucket in buckets for t in (*bucket.params, *bucket.grads)]
+        key = tuple(len(bucket.grads) for bucket in buckets), *places
         numbers = {
             "rates": torch.tensor([bucket.group["lr"] for bucket in buckets]),
             "counts": torch.tensor([float(bucket.step) for bucket in buckets]),
@@ -281,7 +280,7 @@ class Learner:
         if batch.static is None:
             return self._pass(step, batch, rows)
         self.jacobian.reserve(1 if rows is None else len(self.combination.names))
-        DropoutStream(self.objective.seed, step).begin(self.objective.device)
+        self.objective.begin(step, batch)
         passed, kept, again = self.recorder.run(
             ("passes", rows, batch.size),
             batch.tensors,

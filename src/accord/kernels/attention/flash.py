@@ -108,7 +108,8 @@ def fault(device: torch.device) -> str | None:
     """
     if device.type != "cuda":
         return "it takes a GPU"
-    return next(filter(None, (_fault(device, width) for width in (32, 17))), None)
+    with torch.random.fork_rng(devices=[device.index or 0]):  # a step may be drawing its masks
+        return next(filter(None, (_fault(device, width) for width in (32, 17))), None)
 
 
 def _fault(device: torch.device, width: int) -> str | None:
