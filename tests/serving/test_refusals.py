@@ -167,14 +167,16 @@ def test_the_time_of_a_later_request_begins_with_it(serve):
     client = serve(limits=Limits(seconds=0.6))
     with socket.create_connection(("127.0.0.1", client.port), timeout=30) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n")
-        assert b"200 OK" in connection.recv(65536)
+        first = b""
+        while b"alive" not in first:
+            first += connection.recv(65536)
         time.sleep(0.4)
         begun = time.monotonic()
         connection.sendall(b"POST /v1/answer HTTP/1.1\r\n")
         late = b""
         while chunk := connection.recv(65536):
             late += chunk
-    assert late.startswith(b"HTTP/1.1 408")
+    assert b"HTTP/1.1 408" in late
     assert time.monotonic() - begun > 0.5
 
 
