@@ -75,7 +75,7 @@ def test_paths_methods_and_kinds_of_body(serve):
         ("DELETE", "/v1/models", None, {}, 405, "allowed: GET"),
         ("GET", "/v1/anwser", None, {}, 404, "no path '/v1/anwser'"),
         ("GET", "/health/", None, {"host": "elsewhere.example"}, 404, "no path '/health/'"),
-        ("POST", "/v1/answer", b"{}", {"content-type": ""}, 415, "allowed: content-type: application"),
+        ("POST", "/v1/answer", b"{}", {"content-type": ""}, 415, "allowed: content-type"),
         ("POST", "/v1/answer/mod", GOOD, {}, 422, "no task 'mod'; did you mean 'mood'?"),
         ("POST", "/v1/answer/mood", {**GOOD, "tasks": ["mood"]}, {}, 422, "the path names the"),
         ("POST", "/v1/answer/same", GOOD, {}, 422, "text 0: the tasks asked take a pair"),
@@ -163,28 +163,30 @@ def test_who_hangs_up_while_waiting_keeps_no_place(serve):
     assert calls == [["a 0"], ["a good b"]]
 
 
+@pytest.mark.slow
 def test_the_time_of_a_later_request_begins_with_it(serve):
-    client = serve(limits=Limits(seconds=0.6))
+    client = serve(limits=Limits(seconds=6.0))
     with socket.create_connection(("127.0.0.1", client.port), timeout=30) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n")
         first = b""
         while b"alive" not in first:
             first += connection.recv(65536)
-        time.sleep(0.4)
+        time.sleep(3.0)
         begun = time.monotonic()
         connection.sendall(b"POST /v1/answer HTTP/1.1\r\n")
         late = b""
         while chunk := connection.recv(65536):
             late += chunk
     assert b"HTTP/1.1 408" in late
-    assert time.monotonic() - begun > 0.5
+    assert time.monotonic() - begun > 5.0
 
 
+@pytest.mark.slow
 def test_a_connection_asks_again_and_again(serve):
     body = json.dumps(GOOD).encode()
     again, last = sent(body), sent(body, "connection: close")
     assert (
-        serve(limits=Limits(seconds=0.4)).raw(again, again, last, pause=0.15).count(b"200 OK") == 3
+        serve(limits=Limits(seconds=6.0)).raw(again, again, last, pause=2.5).count(b"200 OK") == 3
     )
 
 
