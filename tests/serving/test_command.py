@@ -7,12 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 
 import pytest
 from click.testing import CliRunner
-from client import Client, sent
+from client import Client, sent, until
 
 from accord.cli.serve import find_token, serve
 from accord.errors import UsageError
@@ -56,12 +55,14 @@ def test_signals_exchange_models_and_end_it_once_all_is_answered(process, save):
     assert client.answer(["a good b"]).value["hash"] != before["hash"]
 
     body = json.dumps({"texts": ["a good b"] * 200}).encode()
-    replies: list[bytes] = []
-    asking = threading.Thread(target=lambda: replies.append(client.raw(sent(body))))
-    asking.start()
-    asking.join(0.05)
-    process.process.send_signal(signal.SIGTERM)
-    asking.join(30)
+    whole, replies = sent(body), []
+    with socket.create_connection(("127.0.0.1", client.port), timeout=30) as connection:
+        connection.sendall(whole[:-100])
+        until(lambda: "accord_open 2.0" in client.ask("GET", "/metrics").value)  # it has begun
+        process.process.send_signal(signal.SIGTERM)
+        connection.sendall(whole[-100:])
+        while chunk := connection.recv(65536):
+            replies.append(chunk)
     assert process.process.wait(30) == 0
     assert replies[0].startswith(b"HTTP/1.1 200")
     with pytest.raises(ConnectionRefusedError):

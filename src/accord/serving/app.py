@@ -138,6 +138,7 @@ class Service:
 
         async def answer(request: Request) -> Response:
             begun = time.perf_counter()
+            self.measures.open.inc()
             try:
                 self._admit(request, path)
                 response = await endpoint(request)
@@ -152,6 +153,7 @@ class Service:
             except Exception as error:
                 response = refused(500, f"a bug in Accord: {type(error).__name__}")
                 request.app.state.report(error)
+            self.measures.open.dec()
             self.measures.answered(path, response.status_code, time.perf_counter() - begun)
             return response
 

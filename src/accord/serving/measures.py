@@ -43,6 +43,7 @@ class Measures:
         self._seconds = histogram(
             "seconds", "Of requests: waiting, computing, and all of it.", _SECONDS, "stage"
         )
+        self.open = Gauge("accord_open", "Requests that have begun.", registry=self._registry)
         queue = Gauge("accord_waiting", "Requests that wait.", registry=self._registry)
         queue.set_function(waiting)
 
