@@ -45,7 +45,8 @@ LAYERS = [
         "evaluation.predict_file", "evaluation.file_rows", "evaluation.gathered_rows",
         "evaluation.answerable",
     ],
-    ["training.setup", "evaluation.predict", "evaluation.choosing"],
+    ["training.setup", "evaluation.loading", "evaluation.choosing"],
+    ["evaluation.predict"],
     [
         "training.building", "training.drawing", "training.cadence", "training.recording",
         "evaluation.dev", "evaluation.member", "evaluation.task_groups", "model.saved_ensemble",

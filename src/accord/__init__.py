@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from accord.api import add, remove, resume, train
     from accord.encoders.pretrained import load_encoder
-    from accord.evaluation.predict import Predictor, load
+    from accord.evaluation.loading import load
+    from accord.evaluation.predict import Predictor
 
 __all__ = ["Predictor", "add", "load", "load_encoder", "remove", "resume", "train"]
 
@@ -29,7 +30,7 @@ _HOMES = {
     "resume": "accord.api",
     "add": "accord.api",
     "remove": "accord.api",
-    "load": "accord.evaluation.predict",
+    "load": "accord.evaluation.loading",
     "Predictor": "accord.evaluation.predict",
     "load_encoder": "accord.encoders.pretrained",
 }

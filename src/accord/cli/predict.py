@@ -101,7 +101,7 @@ def predict(
 
     from accord.evaluation.answer_columns import Naming
     from accord.evaluation.answerable import Source
-    from accord.evaluation.predict import load
+    from accord.evaluation.loading import load
     from accord.evaluation.predict_file import predict_file
     from accord.runs.progress import Console
 

@@ -18,7 +18,8 @@ from accord.derived.finished import write_new
 from accord.errors import UsageError
 from accord.evaluation.dev_texts import run_of
 from accord.evaluation.inference import split_logits
-from accord.evaluation.predict import Predictor, load
+from accord.evaluation.loading import load
+from accord.evaluation.predict import Predictor
 from accord.evaluation.thresholds import crossfit_moved
 from accord.kinds import labelled_kind
 from accord.model.layers_computed import layers_of_folder

@@ -11,7 +11,8 @@ from accord.data.datasets import Say
 from accord.data.examples import Given
 from accord.errors import AccordError, TrainingError
 from accord.evaluation.dev_texts import plan_of, read_dev_texts, rows_from
-from accord.evaluation.predict import Predictor, load
+from accord.evaluation.loading import load
+from accord.evaluation.predict import Predictor
 from accord.evaluation.texts import form_of, forms
 from accord.kinds import kind_of
 from accord.plural import count

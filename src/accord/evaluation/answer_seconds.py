@@ -16,7 +16,8 @@ import torch
 from accord.data.examples import Given
 from accord.errors import UsageError
 from accord.evaluation.dev_texts import plan_of, read_dev_texts
-from accord.evaluation.predict import Predictor, load
+from accord.evaluation.loading import load
+from accord.evaluation.predict import Predictor
 from accord.kinds import kind_of
 from accord.model.layers_computed import CANDIDATE, PAIR, TEXT, InputLayers
 from accord.plural import count

@@ -17,7 +17,8 @@ from accord.data.textfiles import QuotingName
 from accord.data.warnings import DataWarning
 from accord.errors import ConfigError, ModelError, RunFolderError, nearest
 from accord.evaluation.inference import evaluate, split_logits
-from accord.evaluation.predict import Predictor, load
+from accord.evaluation.loading import load
+from accord.evaluation.predict import Predictor
 from accord.evaluation.task_groups import TaskGroup, check_finite
 from accord.evaluation.thresholds import evaluate_dev
 from accord.kinds import Evaluation, labelled_kind

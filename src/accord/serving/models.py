@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from accord.errors import RunFolderError, UsageError, nearest
-from accord.evaluation.predict import Predictor, load
+from accord.evaluation.loading import load
+from accord.evaluation.predict import Predictor
 from accord.evaluation.texts import forms
 from accord.kinds import labelled_kind
 from accord.model.layers_computed import LayersComputed, layers_of_folder, summed

@@ -24,7 +24,7 @@ Say = Callable[[str], object]
 _GRACE = 30  # seconds that a service which ends waits for what it was asked
 
 
-def serve(service: Service, host: str, port: int, say: Say, texts_in_log: bool = False) -> None:
+def serve(service: Service, host: str, port: int, say: Say) -> None:
     """Answer requests until the process is told to end.
 
     SIGTERM and Ctrl-C let what has begun be answered; SIGHUP loads the models whose folders
@@ -35,7 +35,6 @@ def serve(service: Service, host: str, port: int, say: Say, texts_in_log: bool =
         host: the address to listen at.
         port: of it; 0 takes one that is free.
         say: told what happens, a line each.
-        texts_in_log: whether an error that is a bug may be told with all that it says.
 
     Raises:
         UsageError: if there is no listening at that address.
@@ -43,7 +42,7 @@ def serve(service: Service, host: str, port: int, say: Say, texts_in_log: bool =
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # anyone could fill it
     torch.set_num_threads(1)  # passes run side by side, each in one thread
     warnings.simplefilter("ignore")  # of texts that are cut: one line each would flood a log
-    app = make_app(service, lambda error: say(_bug(error, texts_in_log)))
+    app = make_app(service, lambda error: say(_bug(error)))
     config = uvicorn.Config(
         app, host=host, port=port, http=patient(service.limits.seconds), ws="none",
         log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE,
@@ -119,11 +118,11 @@ class _Server(uvicorn.Server):
             self._say(f"nothing was exchanged: {' '.join(str(error).split())}")
             return
         except Exception as error:
-            self._say(f"nothing was exchanged: {_bug(error, in_full=True)}")
+            self._say(f"nothing was exchanged: {_bug(error)}: {error}")
             return
         self._say(f"loaded anew: {', '.join(names) or 'nothing, as no folder changed'}")
 
 
-def _bug(error: Exception, in_full: bool) -> str:
-    what = f": {error}" if in_full else ""
-    return f"a bug in Accord: {type(error).__name__}{what}"
+def _bug(error: Exception) -> str:
+    """Name a bug without what it says: that may be somebody's text."""
+    return f"a bug in Accord: {type(error).__name__}"
