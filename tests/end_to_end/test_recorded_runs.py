@@ -11,6 +11,7 @@ WAYS = {
     "sum": {"training.gradients": "sum", "averaging.method": "ema"},
     "popart": {"training.gradients": "cagrad", "tasks.near.targets": "popart"},
     "whole-j": {"training.gradients": "graddrop", "training.balancing": "famo"},
+    "halves": {"training.gradients": "pcgrad", "training.halves_every": 4},
     "proportional": {"training.batching": "proportional", "training.gradients": "gradvac"},
 }
 

@@ -6,16 +6,21 @@ import weakref
 from collections.abc import Callable
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from tape import TapeGraphs
 from torch import Tensor
 from worlds import COSINE, MIXES, QUORA, SST, STS, MakeEncoder, Split, World, assert_rows_close
 
+from accord.data.loader import Assembler
+from accord.data.sources import each_alone
+from accord.data.tokenizing import SpecialIds
 from accord.encoders.packing import TokenSequence, pack
 from accord.encoders.static import pack_static, size_of
 from accord.kernels.recorder import Recorder
 from accord.optim.adamw import AdamW, parameter_groups
+from accord.training.halves import half_cosines
 from accord.training.observers import LookBack
 
 Sequences = Callable[..., list[TokenSequence]]
@@ -140,6 +145,34 @@ def test_a_pass_taken_again_has_the_step_s_masks(
     for before, after in seen:
         torch.testing.assert_close(after, before, rtol=1e-6, atol=0)
     assert not torch.allclose(seen[0][0], seen[1][0])
+
+
+def test_recordings_write_into_the_matrix_that_is_there(
+    tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    """Halves ask for twice as many rows: reserved before, or else what was recorded is dropped."""
+    for reserved in (4, 0):
+        world = World([SST, STS], tiny_encoder(), random_split)
+        learner = world.learner
+        learner.recorder, learner.most_rows = Recorder(TapeGraphs()), reserved
+        batch = world.batch(static=True)
+        for _ in range(3):  # as it is, passes recorded, combination and update
+            world.step(batch)
+        before = weakref.ref(world.jacobian.matrix)
+        assert learner.recorder.kept == 3
+        halves(world)
+        assert learner.recorder.kept == (3 if reserved else 0)
+        gc.collect()
+        assert (before() is world.jacobian.matrix) is bool(reserved)
+        records = [world.step(batch) for _ in range(3)]
+        assert all(same(each.gramian, records[0].gramian) for each in records)
+
+
+def halves(world: World) -> None:
+    """Ask for the cosines of halves of a batch, as a run does between two steps."""
+    sources, drawn = each_alone(world.data), [np.arange(4)] * len(world.data)
+    assembler = Assembler(SpecialIds(1, 2, 0), 24)
+    assert len(half_cosines(world.learner, drawn, sources, assembler, 7)) == len(sources)
 
 
 def test_recordings_that_are_dropped_keep_no_memory(

@@ -145,6 +145,20 @@ class Recorder:
                 return Ran(work(inputs), kept=False, again=False)
             return Ran(self._record(key, inputs, work), kept=True, again=False)
 
+    @property
+    def records(self) -> bool:
+        """Whether it ever does."""
+        return self.graphs is not None
+
+    @property
+    def kept(self) -> int:
+        """How many recordings there are."""
+        return len(self._recordings)
+
+    def forget(self) -> None:
+        """Drop all recordings: what they read or write isn't there any more."""
+        self._recordings.clear()
+
     def _again(self, key: Hashable, inputs: Inputs) -> Ran[Any]:
         recording = self._recordings[key]
         self._recordings.move_to_end(key)

@@ -106,13 +106,18 @@ class Jacobian:
         """Where J is."""
         return torch.device("cpu") if self._first is None else self._first.device
 
-    def reserve(self, rows: int) -> None:
-        """Make room for so many rows. A recording keeps the matrix that it writes into: all that
-        steps will have should be reserved before the first is made."""
-        if len(self.matrix) < rows:
-            self.matrix = torch.zeros(rows, self.width, device=self.device)
-            self.stale.clear()
-            self.step = None
+    def reserve(self, rows: int) -> bool:
+        """Make room for so many rows; return whether the matrix is another one now.
+
+        A recording writes into the matrix that it was made with: all rows that a run asks for
+        should be reserved before the first is made, and those of another matrix be dropped.
+        """
+        if len(self.matrix) >= rows:
+            return False
+        self.matrix = torch.zeros(rows, self.width, device=self.device)
+        self.stale.clear()
+        self.step = None
+        return True
 
     def follow(self, step: Step) -> None:
         """Let a step follow the one before, whose gradients are an earlier step's from now on."""

@@ -17,6 +17,11 @@ def recorder_of(device: torch.device) -> Recorder:
     return Recorder(CudaGraphs(device) if device.type == "cuda" else None)
 
 
+def rows_beside_steps(plan: StagePlan, sources: int) -> int:
+    """Return how many rows of J a run asks for between its steps: two a source, for halves."""
+    return 0 if plan.training.halves_every is None else 2 * sources
+
+
 def records(plan: StagePlan, learner: Learner, device: torch.device) -> bool:
     """Whether a run's steps are of static shapes, as far as each step's examples allow."""
     return device.type == "cuda" and not any(obstacles(plan, learner, device))

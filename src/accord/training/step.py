@@ -82,6 +82,7 @@ class Learner:
             none.
         observers: are told of each step that was taken, in order.
         recorder: runs what a static step does on the device.
+        most_rows: of J, that something beside the steps asks for, such as cosines of halves.
     """
 
     model: MultitaskModel
@@ -94,6 +95,7 @@ class Learner:
     averages: Averages | None = None
     observers: Sequence[Observer] = ()
     recorder: Recorder = field(default_factory=Recorder)
+    most_rows: int = 0
 
     @computing(DEFAULT)  # the passes alone are in the run's precision: what is made of them isn't
     def step(self, step: int, batch: StepBatch, lr_factor: float) -> StepRecord:
@@ -277,9 +279,10 @@ class Learner:
             batch: the step's examples.
             rows: of J; None collects one gradient for all.
         """
+        if self.jacobian.reserve(self._rows_of_run(rows)):
+            self.recorder.forget()  # they write into the matrix of before
         if batch.static is None:
             return self._pass(step, batch, rows)
-        self.jacobian.reserve(1 if rows is None else len(self.combination.names))
         self.objective.begin(step, batch)
         passed, kept, again = self.recorder.run(
             ("passes", rows, batch.size),
@@ -290,6 +293,12 @@ class Learner:
             self.optimizer.zero_grad()
             passed.restore()
         return replace(passed, kept=kept)
+
+    def _rows_of_run(self, rows: int | None) -> int:
+        """Return how many rows J needs in this run, as far as is known, if it has some now."""
+        if not self.recorder.records:
+            return rows or 1
+        return max(rows or 1, self.most_rows, 1 if rows is None else len(self.combination.names))
 
     def _pass(self, step: int, batch: StepBatch, rows: int | None) -> Passed:
         """Take all passes as they are; of a static step nothing but the device is asked."""
