@@ -21,6 +21,8 @@ from accord.encoders.static import pack_static, size_of
 from accord.kernels.recorder import Recorder
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.training.halves import half_cosines
+from accord.training.measurement import NotFinite
+from accord.training.nonfinite import blame
 from accord.training.observers import LookBack
 
 Sequences = Callable[..., list[TokenSequence]]
@@ -145,6 +147,41 @@ def test_a_pass_taken_again_has_the_step_s_masks(
     for before, after in seen:
         torch.testing.assert_close(after, before, rtol=1e-6, atol=0)
     assert not torch.allclose(seen[0][0], seen[1][0])
+
+
+class Spoilt(torch.autograd.Function):
+    """The same value, with a gradient that isn't finite."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: object, grad: Tensor) -> Tensor:
+        return grad * torch.inf
+
+
+@pytest.mark.parametrize("recorded", [False, True], ids=["as-it-is", "recorded"])
+@pytest.mark.parametrize("spoilt", ["gradient", "loss"])
+def test_what_is_not_finite_has_the_name_of_its_task(
+    spoilt: str, recorded: bool, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    world = World([SST, QUORA, STS], tiny_encoder(), random_split)
+    world.model.encoder.set_dropout(0.2)
+    world.learner.recorder = Recorder(TapeGraphs() if recorded else None)
+    head = world.model.heads["quora"]
+    plain, change = head.forward, {"gradient": Spoilt.apply, "loss": lambda x: x / 0}[spoilt]
+    head.forward = lambda x, *more: plain(change(x), *more)  # type: ignore[method-assign]
+    batch = world.batch(static=True)
+    for _ in range(3):
+        with pytest.raises(NotFinite) as caught:
+            world.step(batch, 4)
+        losses = caught.value.measured.losses.isfinite()
+        assert losses.tolist() == [True, spoilt == "gradient", True]
+        blamed = blame(world.learner, caught.value, batch)
+        assert str(blamed).startswith(f"step 5: the {spoilt} of quora is not finite")
+        assert blamed.rows == {"quora": batch.rows[1].tolist()}
+    assert bool(world.learner.recorder.recorded) is recorded
 
 
 def test_recordings_write_into_the_matrix_that_is_there(

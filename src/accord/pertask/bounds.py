@@ -131,6 +131,10 @@ class TaskBounds:
             self._times[count] = TaskBounds(self.rows, ends, order)
         return self._times[count]
 
+    def on_host(self) -> TaskBounds:
+        """Return the same bounds with ends that the host knows."""
+        return self
+
     def ordered(self, x: Tensor) -> Tensor:
         """Return an activation's rows in the groups' order."""
         return x if self.order is None else x.index_select(0, self.order.to(x.device))
@@ -193,6 +197,14 @@ class DeviceBounds(TaskBounds):
     def ends_on(self, device: torch.device) -> Tensor:
         """Return where each group ends, int32 [T]."""
         return self.device_ends
+
+    def on_host(self) -> TaskBounds:
+        """Return the same bounds with ends that the host knows: it waits for them once."""
+        return self._fetched
+
+    @cached_property
+    def _fetched(self) -> TaskBounds:
+        return TaskBounds(self.rows, tuple(self.device_ends.tolist()))
 
     def rows_on(self, device: torch.device) -> Tensor:
         """Return each group's row of J, int64 [T], made on the device."""

@@ -111,7 +111,7 @@ class Step:
             raise ValueError(f"an activation of {rows} rows where tasks have {len(bounds)}")
         if max(bounds.rows, default=0) >= self.rows:
             raise ValueError(f"row {max(bounds.rows)} of a J of {self.rows}")
-        return bounds
+        return bounds if self.static else bounds.on_host()
 
     def table_of(self, parameter: Parameter) -> EmbeddingRows | None:
         """Return an embedding's part of J; None for other parameters."""

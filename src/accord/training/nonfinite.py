@@ -46,7 +46,11 @@ def blame(learner: Learner, error: NotFinite, batch: StepBatch) -> NonFiniteErro
 
 def _finite_gradients(learner: Learner, error: NotFinite, batch: StepBatch) -> list[bool]:
     """Return for each present task whether its gradients are finite, as far as can be told."""
-    diagonal = error.measured.gramians.sum(0).diagonal().expand(len(batch.sources))
+    measured = error.measured
+    if batch.static is not None:
+        with torch.enable_grad():
+            measured = learner.measured_apart(error.step, batch)
+    diagonal = measured.gramians.sum(0).diagonal().expand(len(batch.sources))
     shared = diagonal[list(batch.group_of)].isfinite().tolist()
     heads = [
         all(bool(gradient.isfinite().all()) for gradient in learner.head_gradients(place))

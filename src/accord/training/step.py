@@ -266,6 +266,17 @@ class Learner:
         self.optimizer.zero_grad()
         return passed.measured().gramians.sum(0)
 
+    @computing(DEFAULT)
+    def measured_apart(self, step: int, batch: StepBatch) -> Measurement:
+        """Take a step's passes once more, each task's gradients from its own rows alone.
+
+        In a static step they are products with zeros where a row is another task's, of which one
+        value that isn't finite spoils every task's.
+        """
+        self.objective.begin(step, batch)
+        rows = None if self.combination.summed else len(batch.sources)
+        return self._pass(step, batch, rows, static=False).measured()
+
     def head_gradients(self, task: int) -> list[Tensor]:
         """Return the gradients of what a task has of its own."""
         parameters = self.model.own_parameters(task)
@@ -287,7 +298,7 @@ class Learner:
         passed, kept, again = self.recorder.run(
             ("passes", rows, batch.size),
             batch.tensors,
-            lambda tensors: self._pass(step, batch.holding(tensors), rows),
+            lambda tensors: self._pass(step, batch.holding(tensors), rows, static=True),
         )
         if again:
             self.optimizer.zero_grad()
@@ -300,11 +311,11 @@ class Learner:
             return rows or 1
         return max(rows or 1, self.most_rows, 1 if rows is None else len(self.combination.names))
 
-    def _pass(self, step: int, batch: StepBatch, rows: int | None) -> Passed:
-        """Take all passes as they are; of a static step nothing but the device is asked."""
+    def _pass(self, step: int, batch: StepBatch, rows: int | None, static: bool = False) -> Passed:
+        """Take all passes as they are; where static, nothing but the device is asked."""
         self.optimizer.zero_grad()
         parts = []
-        shared = self.jacobian.begin(rows, self._word_ids(batch), static=batch.static is not None)
+        shared = self.jacobian.begin(rows, self._word_ids(batch), static=static)
         with shared.collecting(), self.objective.trained_at(step):
             for means in self.objective.means(step, batch):
                 torch.autograd.backward(batch.total(means))
