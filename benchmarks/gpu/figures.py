@@ -115,6 +115,7 @@ class Recorder:
         part: its name.
         output: its file.
         end: by the monotonic clock; no check begins after it.
+        done: whether all checks were run.
     """
 
     part: str
@@ -124,6 +125,7 @@ class Recorder:
     faults: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
+    done: bool = False
 
     @property
     def left(self) -> float:

@@ -24,6 +24,7 @@ from accord.training.combining import Combination
 from accord.training.objective import Objective
 from accord.training.recording import recorder_of
 from accord.training.step import Learner
+from gpu.apart import check_apart
 from gpu.figures import Figure, Recorder
 from gpu.repeating import repeatability
 from gpu.settings import Settings, clear
@@ -44,8 +45,6 @@ def measure(recorder: Recorder, settings: Settings) -> None:
             name += ", static shapes" if static else ""
             law = partial(one_backward, recorder, settings, name, bfloat16, static)
             recorder.check(name, law, law=True)
-    name = "recorded steps change no bit"
-    recorder.check(name, partial(recorded, recorder, settings, name), law=True)
     recorder.check(
         "packed is transformers", partial(packed, recorder, settings, "packed is transformers"),
         law=transformers_there(),
@@ -54,7 +53,13 @@ def measure(recorder: Recorder, settings: Settings) -> None:
         base: dict[str, Any] = {}
         tiny = "a tiny encoder"
         recorder.check(tiny, lambda: base.update(project(settings, Path(folder))), law=True)
-        recorder.check("repeatability", partial(repeatability, recorder, settings, Path(folder)))
+        # What records steps stands apart: a recording that fails takes no other law with it.
+        name = "recorded steps change no bit"
+        check_apart(recorder, name, partial(recorded, settings=settings, name=name), law=True)
+        check_apart(
+            recorder, "repeatability",
+            partial(repeatability, settings=settings, folder=Path(folder)),
+        )  # fmt: skip
         if base:
             variants(recorder, settings, base)
 

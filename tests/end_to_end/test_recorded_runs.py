@@ -1,6 +1,9 @@
 """Runs whose steps are recorded, as on a GPU: resumed they leave the bytes of one never stopped."""
 
+import re
+
 import pytest
+import torch
 from tape import TapeGraphs
 
 from accord.kernels.matmul import DEFAULT
@@ -55,3 +58,20 @@ def test_recorded_steps_are_the_same_steps(project, train, outcome, recorders, t
         patch.setattr("accord.training.setup.recorder_of", lambda device: Recorder())
         plain = train(toml, tmp_path / "plain")
     assert outcome(recorded) == outcome(plain)
+
+
+def test_a_memory_that_is_full_while_a_step_is_recorded_says_so(
+    project, tmp_path, recorders, accord_cli, monkeypatch
+):
+    def full(self, work):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(TapeGraphs, "record", full)
+    answer = accord_cli("train", project({"training.epochs": 1}), "--out", tmp_path / "run")
+    assert answer.code == 1
+    (line,) = [line for line in answer.err.splitlines() if line.startswith("accord: ")]
+    assert re.match(
+        r"accord: out of memory, while a pass of 256 tokens, fillers counted, in \d+ sequences of"
+        r" at most \d+ was recorded as a CUDA graph: set training.micro_batch_tokens = ",
+        line,
+    )

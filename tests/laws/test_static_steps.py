@@ -184,6 +184,25 @@ def test_what_is_not_finite_has_the_name_of_its_task(
     assert bool(world.learner.recorder.recorded) is recorded
 
 
+def test_a_step_that_can_t_be_recorded_names_its_size(
+    tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    class Full(TapeGraphs):
+        def record(self, work: Callable[[], object]) -> None:  # type: ignore[override]
+            raise torch.OutOfMemoryError("no memory while capturing")
+
+    world = World([SST, STS], tiny_encoder(), random_split)
+    world.learner.recorder = Recorder(Full())
+    batch = world.batch(static=True)  # 3 sequences and a filler a task, and 8 more fillers
+    world.step(batch)
+    with pytest.raises(torch.OutOfMemoryError, match="while capturing") as caught:
+        world.step(batch)
+    assert caught.value.__notes__ == [
+        "while a pass of 256 tokens, fillers counted, in 16 sequences of at most 32 was recorded"
+        " as a CUDA graph"
+    ]
+
+
 def test_recordings_write_into_the_matrix_that_is_there(
     tiny_encoder: MakeEncoder, random_split: Split
 ) -> None:

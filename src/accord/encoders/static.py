@@ -67,6 +67,14 @@ class StaticBatch(PackedBatch):
         return shapes, self.longest, self.task_sequences, self.jacobian_rows
 
     @property
+    def described(self) -> str:
+        """Its size in words."""
+        return (
+            f"{len(self.input_ids):,} tokens, fillers counted, in {self.sequences:,} sequences"
+            f" of at most {self.longest:,}"
+        )
+
+    @property
     def tensors(self) -> dict[str, Tensor]:
         """All of its data, by name."""
         return {name: getattr(self, name) for name in _TENSORS}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -57,12 +57,50 @@ class CudaGraphs:
         """Do some work once, and return what it gives, and what does it again."""
         graph = torch.cuda.CUDAGraph()
         # Other threads may allocate meanwhile: batches are made in one.
-        with torch.cuda.graph(
+        capture = torch.cuda.graph(
             graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-        ):
-            result = work()
+        )
+        try:
+            result = captured(capture, work)
+        except BaseException:
+            self._leave()
+            raise
         graph.replay()
         return result, graph.replay
+
+    def _leave(self) -> None:
+        """Undo what a capture leaves behind that didn't end: memory would go on coming from its
+        pool, and the generator refuse to draw outside of it. As far as this torch allows."""
+        pool, self._pool = self._pool, torch.cuda.graph_pool_handle()
+        index = self._stream.device.index
+        generator = torch.cuda.default_generators[index]
+        for undo in (
+            lambda: torch._C._cuda_endAllocateToPool(index, pool),
+            lambda: torch._C._cuda_releasePool(index, pool),
+            lambda: generator.graphsafe_set_state(generator.clone_state()),
+        ):
+            with suppress(RuntimeError, AttributeError):
+                undo()
+
+
+def captured(capture: AbstractContextManager[Any], work: Callable[[], T]) -> T:
+    """Return what some work gives within a capture.
+
+    Where it fails its own error is raised: leaving the capture raises another, that it is broken.
+    """
+    own: BaseException | None = None
+    try:
+        with capture:
+            try:
+                return work()
+            except BaseException as error:
+                own = error
+                raise
+    except Exception:
+        if own is None:
+            raise
+        raise own from None
+    raise AssertionError("a capture hides no error")
 
 
 class _Aside:
@@ -77,8 +115,10 @@ class _Aside:
         self._block.__enter__()  # type: ignore[no-untyped-call]
 
     def __exit__(self, *error: object) -> None:
-        self._block.__exit__(*error)
-        self._outer.wait_stream(self._stream)
+        failed = error[:1] != (None,)
+        with suppress(RuntimeError) if failed else nullcontext():  # the block's own error is raised
+            self._block.__exit__(*error)
+            self._outer.wait_stream(self._stream)
 
 
 @dataclass
@@ -130,20 +170,32 @@ class Recorder:
     _recordings: OrderedDict[Hashable, Recording[Any]] = field(default_factory=OrderedDict)
     _seen: OrderedDict[Hashable, None] = field(default_factory=OrderedDict)
 
-    def run(self, key: Hashable, inputs: Inputs, work: Callable[[Inputs], T]) -> Ran[T]:
+    def run(
+        self, key: Hashable, inputs: Inputs, work: Callable[[Inputs], T], name: str = "work"
+    ) -> Ran[T]:
         """Do some work.
 
         Args:
             key: all of it but the numbers in its inputs follows from this.
             inputs: the tensors that it reads, of shapes that follow from the key.
             work: does it, given these or copies.
+            name: of it, with its size, for errors.
+
+        Raises:
+            Exception: what the work raises; where that was while it was recorded, a note says so,
+                and all recordings are dropped.
         """
         with nullcontext() if self.graphs is None else self.graphs.running():
             if key in self._recordings:
                 return self._again(key, inputs)
             if self.graphs is None or not self._is_known(key):
                 return Ran(work(inputs), kept=False, again=False)
-            return Ran(self._record(key, inputs, work), kept=True, again=False)
+            try:
+                return Ran(self._record(key, inputs, work), kept=True, again=False)
+            except Exception as error:
+                self.forget()
+                error.add_note(f"while {name} was recorded as a CUDA graph")
+                raise
 
     @property
     def records(self) -> bool:

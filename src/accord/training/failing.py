@@ -40,7 +40,8 @@ def in_words(setup: Setup, run: RunFolder, error: BaseException) -> BaseExceptio
     """Say what a full memory or disk, or a value that is not finite, means for the run."""
     if isinstance(error, torch.OutOfMemoryError):
         return TrainingError(
-            f"out of memory: {_less_memory(setup, run)}; '{str(error).splitlines()[0]}'"
+            f"out of memory{_while(error)}: {_less_memory(setup, run)};"
+            f" '{str(error).splitlines()[0]}'"
         )
     if what := unordered(error):
         return TrainingError(
@@ -54,6 +55,11 @@ def in_words(setup: Setup, run: RunFolder, error: BaseException) -> BaseExceptio
         names = "; ".join(_example_ids(setup, name, rows) for name, rows in error.rows.items())
         return TrainingError(f"{error}; {names}")
     return error
+
+
+def _while(error: BaseException) -> str:
+    """Say what was going on, where an error has notes on it."""
+    return "".join(f", {note}" for note in getattr(error, "__notes__", ()))
 
 
 def _less_memory(setup: Setup, run: RunFolder) -> str:
@@ -96,7 +102,7 @@ def record_failure(
         run.set_status(state, **where, resumable=True)
         run.log(f"{type(known).__name__}: {known}")
         return
-    reason = str(known) if isinstance(known, AccordError) else repr(known)
+    reason = str(known) if isinstance(known, AccordError) else repr(known) + _while(known)
     run.set_status("failed", **where, reason=reason)
     run.log("".join(traceback.format_exception(error)), "DEBUG")
     run.log(f"{type(known).__name__}: {known}", "ERROR")

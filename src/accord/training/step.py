@@ -204,7 +204,8 @@ class Learner:
                     torch._foreach_mul_(gradients, weight)
 
         weights = {"shared": shared, "heads": heads}
-        if self._recorded(("write", measured.shared.number), weights, work, measured.kept):
+        key, name = ("write", measured.shared.number), "the combination of gradients"
+        if self._recorded(key, weights, work, measured.kept, name):
             measured.shared.write_again()
 
     def _update(self, buckets: Sequence[Bucket], kept: bool) -> None:
@@ -225,11 +226,12 @@ class Learner:
             numbers,
             lambda tensors: self.optimizer.update(buckets, tensors["rates"], tensors["counts"]),
             kept,
+            "the optimizer's step",
         )
 
     def _recorded(
         self, key: Hashable, numbers: Mapping[str, Tensor],
-        work: Callable[[Mapping[str, Tensor]], None], kept: bool,
+        work: Callable[[Mapping[str, Tensor]], None], kept: bool, name: str,
     ) -> bool:  # fmt: skip
         """Do some work by numbers from the host; return whether a recording did it again.
 
@@ -238,6 +240,7 @@ class Learner:
             numbers: on the host.
             work: given them as float32 on the device.
             kept: whether what it reads and writes stands where it will stand again.
+            name: of it, for errors.
         """
         device = self.objective.device
         tensors = {
@@ -246,7 +249,7 @@ class Learner:
         if not kept:
             work(tensors)
             return False
-        return self.recorder.run(key, tensors, work).again
+        return self.recorder.run(key, tensors, work, name).again
 
     @computing(DEFAULT)
     def rehearse(self, step: int, batch: StepBatch) -> None:
@@ -299,6 +302,7 @@ class Learner:
             ("passes", rows, batch.size),
             batch.tensors,
             lambda tensors: self._pass(step, batch.holding(tensors), rows, static=True),
+            f"a pass of {batch.static.described}",
         )
         if again:
             self.optimizer.zero_grad()
