@@ -11,13 +11,27 @@ import pytest
 import torch
 from tape import TapeGraphs
 from torch import Tensor
-from worlds import COSINE, MIXES, QUORA, SST, STS, MakeEncoder, Split, World, assert_rows_close
+from worlds import (
+    COSINE,
+    COSINE_CLS,
+    LOGISTIC,
+    MIXES,
+    QUORA,
+    SST,
+    STS,
+    MakeEncoder,
+    Split,
+    World,
+    assert_rows_close,
+)
 
 from accord.data.loader import Assembler
 from accord.data.sources import each_alone
 from accord.data.tokenizing import SpecialIds
 from accord.encoders.packing import TokenSequence, pack
 from accord.encoders.static import pack_static, size_of
+from accord.kernels import fused
+from accord.kernels.fused import activations, formula
 from accord.kernels.recorder import Recorder
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.training.halves import half_cosines
@@ -62,6 +76,41 @@ def test_static_steps_measure_what_packed_ones_do(
             assert (ours.grad is None) is (theirs.grad is None)
             if ours.grad is not None:
                 torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("small_sizes")
+@pytest.mark.parametrize("joint", [False, True], ids=["per-task", "joint"])
+@pytest.mark.parametrize("activation", ["gelu", "silu"])
+def test_with_kernels_between_products_it_is_so_too(
+    activation: str, joint: bool, tiny_encoder: MakeEncoder, random_split: Split,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The formulas play them. Of the last layer's first tokens no block of rows is one task's."""
+    measured: list[list[Tensor]] = []
+    summed: list[bool] = []
+
+    class Spy:
+        forward = staticmethod(activations.forward)
+
+        @staticmethod
+        def backward(*given: object, sums: bool) -> tuple[Tensor, Tensor | None]:
+            summed.append(sums)
+            return activations.backward(*given, sums=sums)  # type: ignore[arg-type]
+
+    for kernels in (False, True):
+        torch.manual_seed(0)
+        encoder = tiny_encoder(hidden_act=activation)
+        world = World([STS, LOGISTIC, COSINE_CLS], encoder, random_split, joint=joint)
+        with monkeypatch.context() as patch:
+            if kernels:
+                patch.setattr(fused, "kernels_for", lambda *given: formula)
+                patch.setattr(fused, "activations_for", lambda *given: Spy)
+            world.step(world.batch([4, 3, 2], static=True))
+        measured.append([world.jacobian.J, world.jacobian.G, world.written()])
+    layers = len(world.model.encoder.layers)
+    assert summed == [joint, *[True] * (layers - 1)]
+    for one, other in zip(*measured, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 def trained(world: World, steps: int, recorder: Recorder) -> list[object]:

@@ -22,6 +22,12 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "swish": F.silu,
     "tanh": torch.tanh,
 }
+_FUSED = {
+    "gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu",
+    "silu": "silu", "swish": "silu", "tanh": "tanh",
+}  # fmt: skip
+"""What kernels call them."""
+
 SITES = 1024  # dropout sites reserved for a block: an attention draws one a bucket
 
 
@@ -118,7 +124,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.intermediate = Linear(hidden, inner, bias, std)
         self.output = Linear(inner, hidden, bias, std)
-        self.activation = ACTIVATIONS[activation]
+        self.activation, self._fused = ACTIVATIONS[activation], _FUSED[activation]
 
     def dense_layers(self) -> dict[str, Linear]:
         """Return the dense layers by the names that hooks know."""
@@ -126,7 +132,10 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor, hooks: BlockHooks) -> Tensor:
         """[n, H] -> [n, H]."""
-        inner = self.activation(hooks.dense("intermediate", self.intermediate, x))
+        if hooks is PLAIN and type(self.intermediate) is Linear:
+            inner = self.intermediate.activated(x, self.activation, self._fused)
+        else:
+            inner = self.activation(hooks.dense("intermediate", self.intermediate, x))
         return hooks.dense("output", self.output, inner)
 
 

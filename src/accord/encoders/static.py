@@ -94,7 +94,8 @@ class StaticBatch(PackedBatch):
     @cached_property
     def token_bounds(self) -> TaskBounds:
         """Whose the tokens are."""
-        return DeviceBounds.of_ends(self.jacobian_rows, self.token_ends, len(self.input_ids))
+        size = len(self.input_ids)
+        return DeviceBounds.of_ends(self.jacobian_rows, self.token_ends, size, _MULTIPLE)
 
     @cached_property
     def sequence_bounds(self) -> TaskBounds:

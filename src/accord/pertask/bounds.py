@@ -135,6 +135,13 @@ class TaskBounds:
         """Return the same bounds with ends that the host knows."""
         return self
 
+    def by_blocks(self, rows: int) -> TaskBounds | None:
+        """Return the bounds of blocks of so many rows, the last of which may be shorter; None where
+        some block would hold rows of two groups."""
+        if self.order is not None or any(end % rows for end in self.ends[:-1]):
+            return None
+        return TaskBounds(self.rows, tuple(-(-end // rows) for end in self.ends))
+
     def ordered(self, x: Tensor) -> Tensor:
         """Return an activation's rows in the groups' order."""
         return x if self.order is None else x.index_select(0, self.order.to(x.device))
@@ -164,21 +171,26 @@ class DeviceBounds(TaskBounds):
     Attributes:
         device_ends: int32 [T], where each group stops.
         size: rows of the activation.
+        multiple: of which all ends but the last are known to be; 0 where there is no other.
     """
 
     device_ends: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int32))
     size: int = 0
+    multiple: int = 1
+    _blocks: dict[int, DeviceBounds] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of_ends(cls, rows: Sequence[int], ends: Tensor, size: int) -> DeviceBounds:
+    def of_ends(
+        cls, rows: Sequence[int], ends: Tensor, size: int, multiple: int = 1
+    ) -> DeviceBounds:
         """Say where groups end that go to certain rows of J."""
-        return cls(tuple(rows), (), device_ends=ends, size=size)
+        return cls(tuple(rows), (), device_ends=ends, size=size, multiple=multiple)
 
     @classmethod
     def of_one(cls, row: int, size: int, device: torch.device) -> DeviceBounds:
         """Say that all rows of an activation go to one row of J."""
         ends = torch.full((1,), size, dtype=torch.int32, device=device)
-        return cls((row,), (), device_ends=ends, size=size)
+        return cls((row,), (), device_ends=ends, size=size, multiple=0)
 
     def __len__(self) -> int:
         """Return how many rows the activation has."""
@@ -197,6 +209,15 @@ class DeviceBounds(TaskBounds):
     def ends_on(self, device: torch.device) -> Tensor:
         """Return where each group ends, int32 [T]."""
         return self.device_ends
+
+    def by_blocks(self, rows: int) -> TaskBounds | None:
+        """Return the bounds of blocks of so many rows; None where a block may hold two groups."""
+        if self.multiple % rows:
+            return None
+        if rows not in self._blocks:
+            ends = (self.device_ends + (rows - 1)) // rows
+            self._blocks[rows] = DeviceBounds.of_ends(self.rows, ends, -(-self.size // rows))
+        return self._blocks[rows]
 
     def on_host(self) -> TaskBounds:
         """Return the same bounds with ends that the host knows: it waits for them once."""
@@ -217,7 +238,8 @@ class DeviceBounds(TaskBounds):
         """Return the bounds of an activation that has `count` rows for each of these."""
         if count == 1:
             return self
-        return DeviceBounds.of_ends(self.rows, self.device_ends * count, self.size * count)
+        ends, multiple = self.device_ends * count, self.multiple * count
+        return DeviceBounds.of_ends(self.rows, ends, self.size * count, multiple)
 
 
 _CURRENT: ContextVar[TaskBounds | None] = ContextVar("bounds", default=None)

@@ -20,7 +20,7 @@ def add_linear(
     x: Tensor, matmul: MatmulPolicy,
 ) -> None:  # fmt: skip
     """Add the gradients of x Wᵀ + b: of W [m, k] and b [m], from grad [n, m] and x [n, k]."""
-    _add_sums(step, bias, bounds, grad)
+    add_sums(step, bias, bounds, grad)
     if step.owns(weight):
         hot, ends = bounds.hot_on(grad.device), bounds.ends_on(grad.device)
         left, right = matmul.operand(grad), matmul.operand(x)
@@ -32,8 +32,8 @@ def add_scale(
     x: Tensor,
 ) -> None:  # fmt: skip
     """Add the gradients of w ∘ x + b: of w and b [k], from grad and x [n, k]."""
-    _add_sums(step, weight, bounds, grad * x)
-    _add_sums(step, bias, bounds, grad)
+    add_sums(step, weight, bounds, grad * x)
+    add_sums(step, bias, bounds, grad)
 
 
 def add_norm(
@@ -77,8 +77,9 @@ def add_lookup(
         table.touched = True
 
 
-def _add_sums(step: Step, parameter: Parameter | None, bounds: TaskBounds, x: Tensor) -> None:
-    """Add each task's sum of rows, by a product with ones where a row is a task's."""
+def add_sums(step: Step, parameter: Parameter | None, bounds: TaskBounds, x: Tensor) -> None:
+    """Add each task's sum of rows as its gradient of a parameter that is added to every row, by a
+    product with ones where a row is a task's."""
     if parameter is not None and step.owns(parameter):
         sums = bounds.hot_on(x.device) @ x.float().flatten(1)
         step.add_all(parameter, bounds.rows, sums.view(-1, *parameter.shape))

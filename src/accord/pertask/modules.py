@@ -14,6 +14,7 @@ from torch.nn import Parameter
 from torch.utils import checkpoint as recomputing
 
 from accord.kernels.dropout import DropoutKey
+from accord.pertask.activated import linear_activated
 from accord.pertask.operations import (
     dropout_add_norm,
     embedding,
@@ -55,6 +56,15 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name of it
         """[n, ..., k] -> [n, ..., m]."""
         return linear(input, self.weight, self.bias)
+
+    def activated(
+        self, x: Tensor, activation: Callable[[Tensor], Tensor], kind: str | None
+    ) -> Tensor:
+        """Apply the layer, and a function to each element of what it gives, [n, k] -> [n, m].
+
+        As `accord.pertask.activated.linear_activated`, which says what `kind` is.
+        """
+        return linear_activated(x, self.weight, self.bias, activation, kind)
 
 
 class LayerNorm(nn.LayerNorm):

@@ -167,7 +167,7 @@ def dropout_add_norm(
     """
     rows = task_rows(x.shape[0], weight, bias)
     kernels = None
-    if (rows is None and not _differentiates()) or (rows is not None and rows.step.static):
+    if (rows is None and not differentiates()) or (rows is not None and rows.step.static):
         kernels = fused.kernels_for(x, residual, weight, bias)
     if kernels is None:
         y = layer_norm(dropout_add(x, residual, p, key), weight, bias, eps)
@@ -184,7 +184,7 @@ def dropout_add_norm(
     return y, y if rounded is None else rounded
 
 
-def _differentiates() -> bool:
+def differentiates() -> bool:
     """Whether autograd or a step will ask for gradients of what is computed here."""
     return collects() or torch.is_grad_enabled()
 

@@ -1,9 +1,11 @@
-"""Dropout, a sum and its layer norm in one pass over memory each way, where a GPU has it.
+"""Few passes over memory between products, where a GPU has kernels for it.
 
-A block adds what its attention or feed-forward network gives to its input, and normalises the sum.
-On a GPU such operations take as long as their numbers take from memory and back, and one after the
-other each reads what the one before wrote. Kernels of our own read every row once (`row_kernels`);
-a device gets them only after `fault` has found what they give to be the reference's (`formula`).
+A block adds what its attention or feed-forward network gives to its input, and normalises the sum;
+within the network it adds a bias and applies an activation. On a GPU such operations take as long
+as their numbers take from memory and back, and one after the other each reads what the one before
+wrote. Kernels of our own read every number once: `row_kernels` for dropout, sum and norm,
+`activation_kernels` for bias and activation. A device gets them only after `fault` and
+`activation_fault` have found what they give to be the references' (`formula`, `activations`).
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from accord.kernels.fused import formula
+from accord.kernels.fused import activations, formula
 from accord.kernels.fused.formula import Gradients, Norm, Normed, Saved, Summands
+from accord.kernels.matmul import compute_dtype
 
 WIDEST = 2048  # columns: a row is one block, and has to stay in a program's registers
 _TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}  # of the largest: one rounding is 4e-3
@@ -37,6 +40,38 @@ class Kernels(Protocol):
     ) -> Gradients:  # fmt: skip
         """Return the gradients."""
         ...
+
+
+class ActivationKernels(Protocol):
+    """Both passes, as `activations` has them."""
+
+    def forward(self, x: Tensor, bias: Tensor, kind: str) -> Tensor:
+        """Add the bias and apply the activation."""
+        ...
+
+    def backward(
+        self, grad: Tensor, x: Tensor, bias: Tensor, kind: str, *, sums: bool = True
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the gradient, and its sums over blocks of rows."""
+        ...
+
+
+def activations_for(x: Tensor, bias: Tensor, kind: str) -> ActivationKernels | None:
+    """Return the kernels of a dense layer's bias and activation; None where there are none.
+
+    Args:
+        x: the layer's input.
+        bias: its bias.
+        kind: of `activations.KINDS`.
+    """
+    if not (x.is_cuda and x.ndim == 2 and len(x) > 0 and bias.dtype == torch.float32):
+        return None
+    dtype = compute_dtype(x)
+    if dtype not in _TOLERANCE or activation_fault(x.device, kind, dtype) is not None:
+        return None
+    from accord.kernels.fused import activation_kernels
+
+    return activation_kernels
 
 
 def kernels_for(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor | None) -> Kernels | None:
@@ -80,6 +115,44 @@ def fault(device: torch.device) -> str | None:
         return (str(error) or type(error).__name__).splitlines()[0]
 
 
+@lru_cache
+def activation_fault(device: torch.device, kind: str, dtype: torch.dtype) -> str | None:
+    """Try the kernels of an activation on a few rows, where the others work; once per process.
+
+    Returns:
+        What is wrong with them on this device; None where they give what the reference gives.
+    """
+    if (of_all := fault(device)) is not None:
+        return of_all
+    try:
+        from accord.kernels.fused import activation_kernels
+
+        return _activation_fault(activation_kernels, kind, dtype, device)
+    except Exception as error:
+        return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _activation_fault(
+    kernels: ActivationKernels, kind: str, dtype: torch.dtype, device: torch.device
+) -> str | None:
+    given = (kind, dtype, device)
+    return _compared(*(activation_results(of, *given) for of in (kernels, kernels, activations)))
+
+
+def activation_results(
+    kernels: ActivationKernels, kind: str, dtype: torch.dtype, device: torch.device,
+    rows: int = 37, width: int = 145,
+) -> list[Tensor]:  # fmt: skip
+    """Return what both passes give for some rows, always the same: y, the gradient and its sums."""
+    generator = torch.Generator().manual_seed(0)
+    x, grad = (2 * torch.randn(rows, width, generator=generator) for _ in range(2))
+    x, grad = (each.to(device, dtype) for each in (x, grad))
+    bias = torch.randn(width, generator=generator).to(device)
+    x_grad, sums = kernels.backward(grad, x, bias, kind)
+    assert sums is not None
+    return [kernels.forward(x, bias, kind), x_grad, sums]
+
+
 class Case(NamedTuple):
     """A small input for the kernels.
 
@@ -99,7 +172,11 @@ CASES = (Case(384, torch.bfloat16, plain=False), Case(17, torch.float32, plain=T
 
 def _fault(kernels: Kernels, case: Case, device: torch.device) -> str | None:
     """Return what is wrong with the kernels on a case."""
-    ours, again, expected = (results(each, case, device) for each in (kernels, kernels, formula))
+    return _compared(*(results(each, case, device) for each in (kernels, kernels, formula)))
+
+
+def _compared(ours: list[Tensor], again: list[Tensor], expected: list[Tensor]) -> str | None:
+    """Return what is wrong with results, of two times, beside the reference's."""
     if not all(map(torch.equal, ours, again)):
         return "it is not repeatable"
     for one, other in zip(ours, expected, strict=True):

@@ -87,7 +87,7 @@ def forward(
     saved = None
     if saves:
         saved = Saved(torch.empty_like(y), y.new_empty(len(y)), y.new_empty(len(y)))
-    with _on(x.device):
+    with on(x.device):
         _forward_row[(len(y),)](
             x.contiguous(), residual.contiguous(), _bytes(keep), weight, bias, y, second,
             *(saved or (None,) * 3), scale, eps, **_shape(y.shape[1]),
@@ -105,7 +105,7 @@ def backward(
         torch.empty_like(total), torch.empty_like(total, dtype=dtype),
         total.new_empty(rows, 2 * width),
     )  # fmt: skip
-    with _on(total.device):
+    with on(total.device):
         _backward_row[(rows,)](
             grad.contiguous(), None if rounded_grad is None else rounded_grad.contiguous(), *saved,
             weight, _bytes(keep), *made, scale, **_shape(width),
@@ -113,7 +113,7 @@ def backward(
     return made
 
 
-def _on(device: torch.device) -> AbstractContextManager[object]:
+def on(device: torch.device) -> AbstractContextManager[object]:
     """Return the block in which a kernel starts on a device; Triton's interpreter has a CPU's."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
