@@ -14,6 +14,7 @@ from workload import encoder, step_batch, workload
 from accord.gradients import get_method
 from accord.kernels import fused
 from accord.kernels.dropout import DropoutStream
+from accord.kernels.fused import activations
 from accord.kernels.matmul import choose_matmul_policy
 from accord.kernels.recorder import Recorder as StepRecorder
 from accord.model.multitask import MultitaskModel
@@ -32,7 +33,7 @@ from gpu.variants import project, variants
 
 ROW_ERROR = {False: 2e-5, True: 5e-3}  # bfloat16 rounds sums of other orders to other neighbours
 PACKED_ERROR = 1e-4
-FUSED = "fused sums and norms work"
+FUSED, ACTIVATION = "fused sums and norms work", "fused bias and activation work"
 
 
 def measure(recorder: Recorder, settings: Settings) -> None:
@@ -65,11 +66,17 @@ def measure(recorder: Recorder, settings: Settings) -> None:
 
 
 def own_kernels(recorder: Recorder, settings: Settings) -> None:
-    """Try the kernels of sums and norms as a run does, which goes on without them where they fail:
-    here that is a law that does not hold."""
+    """Try the kernels of our own as a run does, which goes on without them where they fail: here
+    that is a law that does not hold."""
     fault = fused.fault(settings.device)
     assert fused.works(settings.device) == (fault is None)
     recorder.add(Figure(FUSED, float(fault is not None), "law", 0.0, note=fault or ""))
+    tried = {
+        f"{kind} in {dtype}": fused.activation_fault(settings.device, kind, dtype)
+        for kind in activations.KINDS for dtype in (torch.bfloat16, torch.float32)
+    }  # fmt: skip
+    faults = [f"{name}: {fault}" for name, fault in tried.items() if fault is not None]
+    recorder.add(Figure(ACTIVATION, float(len(faults)), "law", 0.0, note="; ".join(faults)))
 
 
 def transformers_there() -> bool:

@@ -22,6 +22,7 @@ CUDA = Report(
     rates=Rates(600.0, 5000.0, 1.7e-03, 0.0123, None, 50_000.0, 600_000.0),
     flash_fault=None,
     fused_fault=None,
+    activation_fault=None,
     matmul=MatmulPolicy(bfloat16=True),
     keeps_memory=False,
     disk=Disk("/a/folder" * 15, GIB, True),
@@ -43,8 +44,8 @@ def test_the_keys_of_its_json(measured):
     actual = measured[0]
     assert list(actual) == [
         "processor", "memory", "gpus", "torch_cuda", "nvidia_driver", "rates", "matmul",
-        "flash_fault", "fused_fault", "keeps_memory", "disk", "cache", "versions", "paths",
-        "advice",
+        "flash_fault", "fused_fault", "activation_fault", "keeps_memory", "disk", "cache",
+        "versions", "paths", "advice",
     ]  # fmt: skip
     assert set(actual["rates"]) == {
         "float32_default_gflops", "float32_onednn_gflops", "onednn_relative_error",
@@ -52,7 +53,9 @@ def test_the_keys_of_its_json(measured):
         "gpu_bfloat16_gflops",
     }  # fmt: skip
     assert set(actual["memory"]) == {"total_bytes", "available_bytes"}
-    assert set(actual["paths"]) == {"float32", "bfloat16", "attention", "norms", "AdamW", "memory"}
+    assert set(actual["paths"]) == {
+        "float32", "bfloat16", "attention", "norms", "activations", "AdamW", "memory"
+    }  # fmt: skip
 
 
 def test_its_values_are_this_machine_s(measured):

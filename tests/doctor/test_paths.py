@@ -30,6 +30,7 @@ WITHOUT_BFLOAT16 = Report(
     rates=Rates(200.0, 400.0, 2.5e-07, 1.2, 350.0),
     flash_fault="it takes a GPU",
     fused_fault="it takes a GPU",
+    activation_fault="it takes a GPU",
     matmul=MatmulPolicy(bfloat16=True, onednn=True, rounded=True),
     keeps_memory=True,
     disk=Disk("/data", 100 * GIB, True),
@@ -63,6 +64,16 @@ def test_a_gpu_s_norms():
     broken = taken_paths(replace(CUDA, fused_fault="No module named 'triton'"))["norms"]
     assert broken == f"{apart}; the kernel of all three can't be used: No module named 'triton'"
     assert taken_paths(replace(CUDA, fused_fault=None))["norms"] == (
+        f"in steps recorded as CUDA graphs and in answers one kernel; elsewhere {apart}"
+    )
+
+
+def test_a_gpu_s_activations():
+    apart = "bias and activation one after the other"
+    assert taken_paths(WITHOUT_BFLOAT16)["activations"] == apart
+    broken = taken_paths(replace(CUDA, activation_fault="it is not repeatable"))["activations"]
+    assert broken == f"{apart}; the kernel of both can't be used: it is not repeatable"
+    assert taken_paths(replace(CUDA, activation_fault=None))["activations"] == (
         f"in steps recorded as CUDA graphs and in answers one kernel; elsewhere {apart}"
     )
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from accord.kernels import fused
 from accord.kernels.dropout import DropoutKey, dropout_add, kept_scale
-from accord.kernels.fused import Case, formula
+from accord.kernels.fused import Case, activations, formula
 from accord.kernels.fused.formula import Gradients, Norm, Normed, Summands
 
 CPU, CUDA, KEY, P = torch.device("cpu"), torch.device("cuda"), DropoutKey(3, 1), 0.4
@@ -179,6 +179,60 @@ def test_wrong_results_are_told(changed: str) -> None:
     assert fused._fault(Wrong(changed, 3e-6), case, CPU) == "it is not repeatable"
 
 
+class WrongActivation:
+    """The formula, with something added to one of its results."""
+
+    def __init__(self, changed: str, by: float) -> None:
+        self.changed, self.by, self.calls = changed, by, 0
+
+    def forward(self, *given: object) -> Tensor:
+        return self.wrong("y", activations.forward(*given))
+
+    def backward(self, *given: object) -> tuple[Tensor, Tensor]:
+        x, sums = activations.backward(*given)
+        return self.wrong("x", x), self.wrong("sums", sums)
+
+    def wrong(self, name: str, right: Tensor) -> Tensor:
+        if name != self.changed:
+            return right
+        self.calls += 1
+        wrong = right.clone()
+        wrong[-1, -1] += self.by * (self.calls if self.by < 1e-4 else 1)
+        return wrong
+
+
+@pytest.mark.parametrize("changed", ["y", "x", "sums"])
+def test_wrong_activations_are_told(changed: str) -> None:
+    case = ("gelu", torch.float32, CPU)
+    assert fused._activation_fault(activations, *case) is None
+    fault = fused._activation_fault(WrongActivation(changed, 1e-2), *case)
+    assert "differ from the reference's by" in fault
+    assert fused._activation_fault(WrongActivation(changed, float("nan")), *case) is not None
+    unsteady = fused._activation_fault(WrongActivation(changed, 1e-5), *case)
+    assert unsteady == "it is not repeatable"
+
+
+def test_activations_of_a_cpu_have_no_kernels() -> None:
+    x, bias = drawn(2, 4, seed=0), torch.ones(3)
+    assert fused.activations_for(x, bias, "gelu") is None
+    assert fused.activation_fault(CPU, "gelu", torch.float32) == "it takes a GPU"
+    assert "accord.kernels.fused.activation_kernels" not in sys.modules
+
+
+def test_an_activation_is_tried_after_the_other_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One switch for all: where those of sums and norms don't work, these aren't used either."""
+    asked = fused.activation_fault.__wrapped__
+    monkeypatch.setattr(fused, "fault", lambda device: "no such kernels")
+    assert asked(CUDA, "gelu", torch.bfloat16) == "no such kernels"
+    monkeypatch.setattr(fused, "fault", lambda device: None)
+    monkeypatch.setitem(sys.modules, "accord.kernels.fused.activation_kernels", None)
+    monkeypatch.delattr(fused, "activation_kernels", raising=False)
+    assert "activation_kernels" in asked(CUDA, "gelu", torch.bfloat16)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="its kernels run on a GPU")
 def test_the_kernels_agree_with_the_reference() -> None:
     assert fused.fault(CUDA) is None
+    for kind in activations.KINDS:
+        for dtype in (torch.float32, torch.bfloat16):
+            assert fused.activation_fault(CUDA, kind, dtype) is None

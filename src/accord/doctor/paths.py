@@ -20,7 +20,18 @@ def taken_paths(report: Report) -> dict[str, str]:
         "float32": _gpu_float32(report.rates) if gpu else _float32(report),
         "bfloat16": _gpu_bfloat16(gpu, report.rates) if gpu else _bfloat16(report),
         "attention": _attention(report),
-        "norms": _norms(report),
+        "norms": _fused(
+            report,
+            report.fused_fault,
+            "dropout, sum and layer norm one after the other",
+            "the kernel of all three",
+        ),
+        "activations": _fused(
+            report,
+            report.activation_fault,
+            "bias and activation one after the other",
+            "the kernel of both",
+        ),
         "AdamW": "torch's fused kernel: one pass over a parameter and its moments",
         "memory": (
             "glibc keeps freed blocks for the next step, which saves page faults"
@@ -39,13 +50,13 @@ def _attention(report: Report) -> str:
     return f"{buckets}; torch's flash kernel can't be used: {report.flash_fault}"
 
 
-def _norms(report: Report) -> str:
-    apart = "dropout, sum and layer norm one after the other"
+def _fused(report: Report, fault: str | None, apart: str, kernel: str) -> str:
+    """Say whether operations are one kernel, or else how they run and why."""
     if not report.gpus:
         return apart
-    if report.fused_fault is None:
+    if fault is None:
         return f"in steps recorded as CUDA graphs and in answers one kernel; elsewhere {apart}"
-    return f"{apart}; the kernel of all three can't be used: {report.fused_fault}"
+    return f"{apart}; {kernel} can't be used: {fault}"
 
 
 def _float32(report: Report) -> str:

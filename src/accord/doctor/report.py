@@ -40,6 +40,7 @@ class Report:
         matmul: what `choose_matmul_policy` chose for the processor.
         flash_fault: why the GPU can't take torch's flash attention; None: it can.
         fused_fault: why it can't take the kernels of sums and their norms; None: it can.
+        activation_fault: likewise those of a bias and GELU, in bfloat16.
         keeps_memory: whether freed blocks can be kept for the next step.
         disk: room at the path that was asked about.
         cache: room for the token stores.
@@ -55,6 +56,7 @@ class Report:
     matmul: MatmulPolicy
     flash_fault: str | None
     fused_fault: str | None
+    activation_fault: str | None
     keeps_memory: bool
     disk: Disk
     cache: Disk
@@ -83,6 +85,7 @@ def examine(path: Path) -> Report:
         matmul=matmul,
         flash_fault=flash.fault(device),
         fused_fault=fused.fault(device),
+        activation_fault=fused.activation_fault(device, "gelu", torch.bfloat16),
         keeps_memory=keep_freed_memory(),
         disk=disk,
         cache=cache,
