@@ -51,9 +51,18 @@ def test_recorded_steps_are_the_same_steps(project, train, outcome, recorders, t
                     "training.gradients": "pcgrad"})  # fmt: skip
     recorded = train(toml, tmp_path / "recorded")
     assert recorders[-1].recorded > 2
-    assert (
-        f"recorded {recorders[-1].recorded} parts of steps in" in (recorded / "log.txt").read_text()
+    log = (recorded / "log.txt").read_text()
+    said = re.search(
+        r"static steps: 12 steps of (\d+) sizes?, (\d+) of them run again; recorded (\d+) parts of"
+        r" steps in \d+\.\d s; recordings held up to (\d+\.\d) MiB beside the run\n",
+        log,
     )
+    assert said, log
+    sizes, again, parts = map(int, said.groups()[:3])
+    # A size's first step is as it is, its second recorded, and each other one run again.
+    assert again >= 12 - 2 * sizes
+    assert parts == recorders[-1].recorded
+    assert float(said[4]) > 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("accord.training.setup.recorder_of", lambda device: Recorder())
         plain = train(toml, tmp_path / "plain")

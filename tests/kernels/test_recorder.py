@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -26,7 +27,7 @@ class Capture:
 
 
 class Graphs:
-    """Records nothing: the work is done anew each time. Captures as a GPU does."""
+    """Captures as a GPU does; what is recorded does nothing when it runs again."""
 
     def running(self) -> AbstractContextManager[Any]:
         return nullcontext()
@@ -62,23 +63,70 @@ def test_an_error_of_the_capture_alone_is_raised() -> None:
         captured(Broken(), lambda: 5)
 
 
+@dataclass
+class Given:
+    """A result that holds a tensor, and a view of it."""
+
+    tensor: Tensor
+
+    def tensors(self) -> list[Tensor]:
+        return [self.tensor, self.tensor[:2]]
+
+
+def taken(recorder: Recorder, key: str, floats: int = 1, kind: str = "passes") -> bool:
+    """Do some work that reads one float and holds others; whether a recording did it."""
+    given = {"x": torch.ones(1)}
+    return recorder.run((kind, key), given, lambda _: Given(torch.zeros(floats))).again
+
+
+def test_the_second_time_it_is_recorded_and_then_runs() -> None:
+    recorder = Recorder(Graphs())
+    assert [taken(recorder, "a") for _ in range(4)] == [False, False, True, True]
+    taken(recorder, "b"), taken(recorder, "c", kind="update")
+    met = recorder.met["passes"]
+    assert (met.times, met.again, len(met.sizes)) == (5, 2, 2)
+    assert recorder.met["update"].times == 1
+    assert (recorder.recorded, recorder.kept) == (1, 1)
+
+
+def test_recordings_that_hold_too_much_are_dropped() -> None:
+    """Each holds 4 bytes of input and its result: 44; of 100 bytes two have room."""
+    recorder = Recorder(Graphs(), limit_bytes=100)
+    for key in "ab":
+        taken(recorder, key, 10), taken(recorder, key, 10)
+    assert (recorder.kept, recorder.held_bytes) == (2, 88)
+    assert taken(recorder, "a", 10)  # the one used last
+    taken(recorder, "c", 10), taken(recorder, "c", 10)
+    assert (recorder.kept, recorder.most_bytes) == (2, 88)
+    assert [taken(recorder, key, 10) for key in "acb"] == [True, True, False]
+    taken(recorder, "large", 100), taken(recorder, "large", 100)
+    assert (recorder.kept, recorder.held_bytes) == (1, 404)  # the last one stays
+    assert taken(recorder, "large", 100)
+
+
+def test_recordings_that_are_too_many_are_dropped() -> None:
+    recorder = Recorder(Graphs(), limit=2)
+    for key in "abc":
+        taken(recorder, key), taken(recorder, key)
+    assert [taken(recorder, key) for key in "cba"] == [True, True, False]
+
+
 def test_an_error_says_what_was_recorded_and_leaves_no_recordings() -> None:
     recorder, one = Recorder(Graphs()), {"x": torch.ones(1)}
-    for _ in range(2):
-        recorder.run("sound", one, lambda tensors: tensors["x"] + 1)
+    taken(recorder, "sound"), taken(recorder, "sound")
     assert recorder.kept == 1
     work = failing(torch.OutOfMemoryError("no memory"))
 
-    def spoilt(tensors: object) -> Tensor:
-        return work()
+    def spoilt(tensors: object) -> None:
+        work()
 
     with pytest.raises(torch.OutOfMemoryError) as first:
-        recorder.run("spoilt", one, spoilt, "a pass of 512 tokens")
+        recorder.run(("passes", "spoilt"), one, spoilt, "a pass of 512 tokens")
     assert not hasattr(first.value, "__notes__")  # run as it is
     work = failing(torch.OutOfMemoryError("no memory while capturing"))
     with pytest.raises(torch.OutOfMemoryError, match="while capturing") as second:
-        recorder.run("spoilt", one, spoilt, "a pass of 512 tokens")
+        recorder.run(("passes", "spoilt"), one, spoilt, "a pass of 512 tokens")
     assert second.value.__notes__ == ["while a pass of 512 tokens was recorded as a CUDA graph"]
     assert recorder.kept == 0
     assert recorder.recorded == 1
-    assert recorder.run("sound", one, lambda tensors: tensors["x"] + 1).result.item() == 2
+    assert not taken(recorder, "sound")

@@ -8,9 +8,10 @@ without any.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -18,7 +19,17 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+
+class Result(Protocol):
+    """What recorded work may give."""
+
+    def tensors(self) -> Sequence[Tensor]:
+        """Return the tensors that it holds, for their memory: not what outlives it anyhow."""
+        ...
+
+
 T = TypeVar("T")
+R = TypeVar("R", bound=Result | None)
 Inputs = Mapping[str, Tensor]
 
 _RECORDINGS = 48  # kept: the sizes of a run's steps are fewer, mostly
@@ -122,21 +133,38 @@ class _Aside:
 
 
 @dataclass
-class Recording(Generic[T]):
+class Recording(Generic[R]):
     """Recorded work.
 
     Attributes:
         inputs: what it reads, in memory of its own.
         result: what it gave when it was recorded; run again, the same tensors hold what it gives.
         run: does it again.
+        held_bytes: of the device's memory, by its inputs and results.
     """
 
     inputs: Inputs
-    result: T
+    result: R
     run: Callable[[], None]
+    held_bytes: int
 
 
-class Ran(NamedTuple, Generic[T]):
+@dataclass
+class Met:
+    """How often a kind of work was asked for.
+
+    Attributes:
+        times: in all.
+        again: of these, how often a recording ran.
+        sizes: hashes of the keys.
+    """
+
+    times: int = 0
+    again: int = 0
+    sizes: set[int] = field(default_factory=set)
+
+
+class Ran(NamedTuple, Generic[R]):
     """What some work gave.
 
     Attributes:
@@ -145,7 +173,7 @@ class Ran(NamedTuple, Generic[T]):
         again: whether a recording ran: what else the work does on the host was not done.
     """
 
-    result: T
+    result: R
     kept: bool
     again: bool
 
@@ -154,29 +182,37 @@ class Ran(NamedTuple, Generic[T]):
 class Recorder:
     """Runs work as it is when its key is first seen, records it the second time, then runs that.
 
-    Recordings that were not used for long are dropped; the work is recorded again.
+    Recordings that were not used for long are dropped, where there are too many or they hold too
+    much memory; the work is recorded again.
 
     Attributes:
         graphs: how the device records; None never does.
         limit: how many recordings are kept.
+        limit_bytes: of the device's memory that they may hold; the last one may hold more.
         recorded: how often something was recorded.
         seconds: what that took.
+        most_bytes: that they held.
+        met: what was asked for, by kind.
     """
 
     graphs: Graphs | None = None
     limit: int = _RECORDINGS
+    limit_bytes: float = math.inf
     recorded: int = 0
     seconds: float = 0.0
+    most_bytes: int = 0
+    met: dict[str, Met] = field(default_factory=dict)
     _recordings: OrderedDict[Hashable, Recording[Any]] = field(default_factory=OrderedDict)
     _seen: OrderedDict[Hashable, None] = field(default_factory=OrderedDict)
 
     def run(
-        self, key: Hashable, inputs: Inputs, work: Callable[[Inputs], T], name: str = "work"
-    ) -> Ran[T]:
+        self, key: tuple[str, *tuple[Hashable, ...]], inputs: Inputs, work: Callable[[Inputs], R],
+        name: str = "work",
+    ) -> Ran[R]:  # fmt: skip
         """Do some work.
 
         Args:
-            key: all of it but the numbers in its inputs follows from this.
+            key: its kind, and with it what all of it but the numbers in its inputs follows from.
             inputs: the tensors that it reads, of shapes that follow from the key.
             work: does it, given these or copies.
             name: of it, with its size, for errors.
@@ -185,7 +221,11 @@ class Recorder:
             Exception: what the work raises; where that was while it was recorded, a note says so,
                 and all recordings are dropped.
         """
+        met = self.met.setdefault(key[0], Met())
+        met.times += 1
+        met.sizes.add(hash(key))
         with nullcontext() if self.graphs is None else self.graphs.running():
+            met.again += key in self._recordings
             if key in self._recordings:
                 return self._again(key, inputs)
             if self.graphs is None or not self._is_known(key):
@@ -207,6 +247,11 @@ class Recorder:
         """How many recordings there are."""
         return len(self._recordings)
 
+    @property
+    def held_bytes(self) -> int:
+        """How much of the device's memory they hold."""
+        return sum(recording.held_bytes for recording in self._recordings.values())
+
     def forget(self) -> None:
         """Drop all recordings: what they read or write isn't there any more."""
         self._recordings.clear()
@@ -219,17 +264,22 @@ class Recorder:
         recording.run()
         return Ran(recording.result, kept=True, again=True)
 
-    def _record(self, key: Hashable, inputs: Inputs, work: Callable[[Inputs], T]) -> T:
+    def _record(self, key: Hashable, inputs: Inputs, work: Callable[[Inputs], R]) -> R:
         assert self.graphs is not None
         start = time.perf_counter()
         own = {name: tensor.clone() for name, tensor in inputs.items()}
         result, run = self.graphs.record(lambda: work(own))
-        self._recordings[key] = Recording(own, result, run)
-        if len(self._recordings) > self.limit:
+        held = () if result is None else result.tensors()
+        self._recordings[key] = Recording(own, result, run, _bytes([*own.values(), *held]))
+        while len(self._recordings) > 1 and self._is_full():
             self._recordings.popitem(last=False)
+        self.most_bytes = max(self.most_bytes, self.held_bytes)
         self.recorded += 1
         self.seconds += time.perf_counter() - start
         return result
+
+    def _is_full(self) -> bool:
+        return len(self._recordings) > self.limit or self.held_bytes > self.limit_bytes
 
     def _is_known(self, key: Hashable) -> bool:
         """Whether a key was seen before; it is from now on."""
@@ -239,3 +289,9 @@ class Recorder:
         if len(self._seen) > _SIGHTINGS:
             self._seen.popitem(last=False)
         return known
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    """Return how much memory tensors hold, what several share counted once."""
+    storages = {each.data_ptr(): each for each in (t.untyped_storage() for t in tensors)}
+    return sum(storage.nbytes() for storage in storages.values())

@@ -59,6 +59,10 @@ class Step:
             table = EmbeddingRows.of_distinct if static else EmbeddingRows
             self._table = table(jacobian.embedding, rows, ids)
 
+    def tensors(self) -> list[Tensor]:
+        """Return what it holds beside J's matrix."""
+        return [] if self._table is None else self._table.tensors()
+
     def again(self) -> None:
         """Be the step that is taken, once more: its recorded passes ran again, and wrote what they
         wrote when they were recorded."""

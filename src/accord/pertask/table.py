@@ -25,6 +25,10 @@ class EmbeddingRows:
         """Return where ids stand among the step's."""
         return torch.searchsorted(self.ids, ids)
 
+    def tensors(self) -> list[Tensor]:
+        """Return what it holds."""
+        return [self.ids, self.values]
+
     @classmethod
     def of_distinct(cls, parameter: Parameter, rows: int, ids: Tensor) -> EmbeddingRows:
         """Make the columns of ids that are known to be distinct, int64 [U] on the embedding's
@@ -49,6 +53,10 @@ class _DistinctRows(EmbeddingRows):
         everywhere = torch.zeros(len(self.parameter), dtype=torch.int64, device=ids.device)
         self._places = everywhere.index_copy_(0, ids, numbers)
         return ids
+
+    def tensors(self) -> list[Tensor]:
+        """Return what it holds."""
+        return [*super().tensors(), self._places]
 
     def place(self, ids: Tensor) -> Tensor:
         """Return where ids stand among the step's."""

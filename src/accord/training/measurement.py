@@ -60,6 +60,11 @@ class Passed:
     shared: Step
     kept: bool = False
 
+    def tensors(self) -> list[Tensor]:
+        """Return what it holds, J's matrix left out: that is there whatever was recorded."""
+        gradients = [gradient for _, gradient in self.gradients if gradient is not None]
+        return [self.numbers, *gradients, *self.shared.tensors()]
+
     def restore(self) -> None:
         """Put gradients where they stood when this was recorded."""
         self.shared.again()

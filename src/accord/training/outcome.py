@@ -15,7 +15,6 @@ from accord.metrics import overall_score
 from accord.model.layers_computed import LayersComputed, layers_computed
 from accord.model.multitask import HARD, MultitaskModel
 from accord.model.saved import load_model
-from accord.plural import count
 from accord.runs.estimate import duration
 from accord.runs.folder import RunFolder
 from accord.runs.memory import peak_memory_bytes
@@ -25,6 +24,7 @@ from accord.training.epoch import write_split
 from accord.training.epoch_soup import make_soup
 from accord.training.exposure import exposures
 from accord.training.heldout import Saved, evaluate_heldout
+from accord.training.recording import summary
 from accord.training.setup import Setup
 from accord.training.stopping import early_stop
 
@@ -81,8 +81,8 @@ def finish(setup: Setup, run: RunFolder, progress: RunState, console: Console) -
         "peak_memory_bytes": peak_memory_bytes(),
     }
     run.write_json("results.json", results)
-    if (recorder := setup.learner.recorder).recorded:
-        run.log(f"recorded {count(recorder.recorded, 'part')} of steps in {recorder.seconds:.1f} s")
+    if (recorder := setup.learner.recorder).records:
+        run.log(summary(recorder))
     heldout_text = f", {results['heldout_score']:z.4f} held out" if heldout else ""
     console.say(
         f"done: best epoch {epoch['epoch']}, {setup.plan.score} score {best['score']:z.4f} on dev"

@@ -7,14 +7,31 @@ from collections.abc import Iterator
 import torch
 
 from accord.kernels.attention import flash
-from accord.kernels.recorder import CudaGraphs, Recorder
+from accord.kernels.recorder import CudaGraphs, Met, Recorder
 from accord.plan.run import StagePlan
+from accord.plural import count
 from accord.training.step import Learner
+
+_SHARE = 0.25  # of a GPU's memory that recordings may hold beside the model and its passes
 
 
 def recorder_of(device: torch.device) -> Recorder:
     """Return what runs static steps on a device: recorded on a GPU, as they are elsewhere."""
-    return Recorder(CudaGraphs(device) if device.type == "cuda" else None)
+    if device.type != "cuda":
+        return Recorder()
+    total = torch.cuda.get_device_properties(device).total_memory
+    return Recorder(CudaGraphs(device), limit_bytes=_SHARE * total)
+
+
+def summary(recorder: Recorder) -> str:
+    """Say what a process's steps had of recordings: of what sizes they were, and what it cost."""
+    passes = recorder.met.get("passes", Met())
+    return (
+        f"static steps: {count(passes.times, 'step')} of {count(len(passes.sizes), 'size')},"
+        f" {passes.again:,} of them run again; recorded {count(recorder.recorded, 'part')} of steps"
+        f" in {recorder.seconds:.1f} s; recordings held up to"
+        f" {recorder.most_bytes / 2**20:.1f} MiB beside the run"
+    )
 
 
 def rows_beside_steps(plan: StagePlan, sources: int) -> int:

@@ -230,7 +230,7 @@ class Learner:
         )
 
     def _recorded(
-        self, key: Hashable, numbers: Mapping[str, Tensor],
+        self, key: tuple[str, *tuple[Hashable, ...]], numbers: Mapping[str, Tensor],
         work: Callable[[Mapping[str, Tensor]], None], kept: bool, name: str,
     ) -> bool:  # fmt: skip
         """Do some work by numbers from the host; return whether a recording did it again.
