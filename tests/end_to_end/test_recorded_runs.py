@@ -6,8 +6,12 @@ import pytest
 import torch
 from tape import TapeGraphs
 
+from accord.config.file import load_config
 from accord.kernels.matmul import DEFAULT
 from accord.kernels.recorder import Recorder
+from accord.plan.making import plan_run
+from accord.training.recording import obstacles
+from accord.training.setup import prepare
 
 WAYS = {
     "pcgrad": {"training.gradients": "pcgrad"},
@@ -15,6 +19,7 @@ WAYS = {
     "popart": {"training.gradients": "cagrad", "tasks.near.targets": "popart"},
     "whole-j": {"training.gradients": "graddrop", "training.balancing": "famo"},
     "halves": {"training.gradients": "pcgrad", "training.halves_every": 4},
+    "frozen": {"encoder.mode": "frozen", "training.gradients": "sum"},
     "proportional": {"training.batching": "proportional", "training.gradients": "gradvac"},
 }
 
@@ -84,3 +89,28 @@ def test_a_memory_that_is_full_while_a_step_is_recorded_says_so(
         r" at most \d+ was recorded as a CUDA graph: set training.micro_batch_tokens = ",
         line,
     )
+
+
+HALF = {"training.precision": "bfloat16"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reasons"),
+    [
+        (HALF, []),
+        ({}, ["without training.precision = 'bfloat16', or flash attention"]),
+        ({"encoder.mode": "frozen"}, []),
+        (
+            {**HALF, "training.micro_batch_tokens": 60, "encoder.gradient_checkpointing": True},
+            ["encoder.gradient_checkpointing draws", "training.micro_batch_tokens makes"],
+        ),
+        ({**HALF, "training.regularisers": ["r-drop"]}, ["training.regularisers take"]),
+    ],
+    ids=["bfloat16", "float32", "frozen", "passes", "regularisers"],
+)
+def test_what_keeps_a_gpu_from_graphs(project, monkeypatch, changes, reasons):
+    monkeypatch.setattr("accord.kernels.attention.flash.works", lambda device: True)
+    plan = plan_run(load_config(project(changes))).only
+    found = [*obstacles(plan, prepare(plan).learner, torch.device("cuda"))]
+    assert len(found) == len(reasons)
+    assert all(map(str.startswith, found, reasons))

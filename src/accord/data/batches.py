@@ -15,6 +15,7 @@ from accord.encoders.packing import PackedBatch, PackedWords, TokenSequence, pac
 from accord.encoders.static import StaticBatch, pack_static
 from accord.encoders.units import Units, located
 from accord.kinds import kind_of
+from accord.plural import count
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class StepBatch:
         sources: the number of each group's source.
         group_of: the place of each view's group.
         weights: what each view's loss counts in its group's.
+        fixed: whether a frozen encoder's vectors are all its inputs, and nothing but their number
+            decides its shapes.
     """
 
     present: tuple[int, ...]
@@ -97,6 +100,12 @@ class StepBatch:
     sources: tuple[int, ...]
     group_of: tuple[int, ...]
     weights: tuple[float, ...]
+    fixed: bool = False
+
+    @property
+    def is_static(self) -> bool:
+        """Whether its shapes follow from its `size`, so that it may be recorded."""
+        return self.fixed or self.static is not None
 
     @property
     def static(self) -> StaticBatch | None:
@@ -107,23 +116,41 @@ class StepBatch:
     @property
     def size(self) -> tuple[object, ...]:
         """What a static step's shapes follow from."""
-        assert self.static is not None
         shapes = tuple(tuple(each.shape) for each in self.passes[0].targets)
         views = tuple((view.task, view.group) for view in self.passes[0].views)
-        return self.static.size, shapes, views, self.group_of, self.weights, len(self.sources)
+        inputs: tuple[object, ...] = tuple(tuple(each.shape) for each in self._vectors)
+        if self.static is not None:
+            inputs = self.static.size
+        return inputs, shapes, views, self.group_of, self.weights, len(self.sources)
+
+    @property
+    def described(self) -> str:
+        """A static step's size in words."""
+        if self.static is not None:
+            return self.static.described
+        return f"{sum(map(len, self._vectors)):,} vectors of {count(len(self._vectors), 'task')}"
+
+    @property
+    def _vectors(self) -> list[Tensor]:
+        """A frozen encoder's, of each view; none where sequences are encoded."""
+        inputs = self.passes[0].inputs
+        return [] if isinstance(inputs, PackedBatch) else inputs
 
     @property
     def tensors(self) -> dict[str, Tensor]:
         """All of a static step's data, by name."""
-        assert self.static is not None
         targets = {f"targets.{i}": each for i, each in enumerate(self.passes[0].targets)}
-        return {**self.static.tensors, **targets}
+        vectors = {f"vectors.{i}": each for i, each in enumerate(self._vectors)}
+        packed = {} if self.static is None else self.static.tensors
+        return {**packed, **vectors, **targets}
 
     def holding(self, tensors: Mapping[str, Tensor]) -> StepBatch:
         """Return a static step of the same shapes that has other tensors, named as in `tensors`."""
-        assert self.static is not None
         (micro,) = self.passes
         targets = [tensors[f"targets.{i}"] for i in range(len(micro.targets))]
+        if self.static is None:
+            vectors = [tensors[f"vectors.{i}"] for i in range(len(self._vectors))]
+            return replace(self, passes=[replace(micro, inputs=vectors, targets=targets)])
         inputs = self.static.holding(tensors)
         held = replace(micro, inputs=inputs, targets=targets)
         return replace(self, passes=[held], token_ids=inputs.table_ids)

@@ -16,6 +16,7 @@ def feature_batch(
     drawn: Sequence[np.ndarray],
     sources: Sequence[Source],
     features: Sequence[Pooled],
+    static: bool = False,
 ) -> StepBatch:
     """Gather a step's pooled vectors.
 
@@ -23,6 +24,7 @@ def feature_batch(
         drawn: the rows of every source in this step; may be empty.
         sources: those that may be drawn.
         features: every task's pooled vectors.
+        static: whether the step is to be one of a static shape, where its tasks' kinds allow it.
     """
     groups = tuple(i for i, rows in enumerate(drawn) if len(rows))
     labelled = [
@@ -49,4 +51,5 @@ def feature_batch(
         sources=groups,
         group_of=tuple(one.group for one in labelled),
         weights=tuple(one.weight for one in labelled),
+        fixed=static and all(units is None for _, units in gathered),
     )

@@ -47,7 +47,7 @@ def blame(learner: Learner, error: NotFinite, batch: StepBatch) -> NonFiniteErro
 def _finite_gradients(learner: Learner, error: NotFinite, batch: StepBatch) -> list[bool]:
     """Return for each present task whether its gradients are finite, as far as can be told."""
     measured = error.measured
-    if batch.static is not None:
+    if batch.is_static:
         with torch.enable_grad():
             measured = learner.measured_apart(error.step, batch)
     diagonal = measured.gramians.sum(0).diagonal().expand(len(batch.sources))

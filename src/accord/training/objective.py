@@ -66,12 +66,12 @@ class Objective:
     def begin(self, step: int, batch: StepBatch) -> None:
         """Before a step's passes, and each time that they are taken again: start the stream that a
         static step's masks come from. Not within a recording."""
-        if batch.static is not None:
+        if batch.is_static:
             DropoutStream(self.seed, step).begin(self.device)
 
     def keyed(self, step: int, batch: StepBatch) -> Iterator[tuple[MicroBatch, DropoutKey]]:
         """Yield a step's passes, each with the key of its dropout masks."""
-        kind = DropoutKey if batch.static is None else DropoutStream
+        kind = DropoutStream if batch.is_static else DropoutKey
         for place, micro in enumerate(batch.passes):
             yield micro, kind(self.seed, step, place)
 

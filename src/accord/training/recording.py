@@ -52,15 +52,9 @@ def obstacles(plan: StagePlan, learner: Learner, device: torch.device) -> Iterat
         learner: as the run has it.
         device: a GPU.
     """
-    training, objective = plan.training, learner.objective
-    if plan.encoder.frozen:
-        yield "the encoder is frozen"
-    if not objective.matmul.bfloat16 or not flash.works(device):
-        yield "without training.precision = 'bfloat16', or flash attention, sequences are padded"
-    if plan.encoder.gradient_checkpointing:
-        yield "encoder.gradient_checkpointing draws masks twice"
-    if training.micro_batch_tokens is not None:
-        yield "training.micro_batch_tokens makes several passes"
+    objective = learner.objective
+    if not plan.encoder.frozen:
+        yield from _of_sequences(plan, learner, device)
     if objective.regularisation is not None:
         yield "training.regularisers take passes of their own"
     if objective.unfreezing is not None:
@@ -69,3 +63,13 @@ def obstacles(plan: StagePlan, learner: Learner, device: torch.device) -> Iterat
         yield "[sharing] gives tasks parts of the encoder"
     if not all(task.labelled for task in learner.model.tasks):
         yield "texts without labels differ in how many words they hide"
+
+
+def _of_sequences(plan: StagePlan, learner: Learner, device: torch.device) -> Iterator[str]:
+    """Yield what of a run that encodes sequences in its steps has shapes of its own."""
+    if not learner.objective.matmul.bfloat16 or not flash.works(device):
+        yield "without training.precision = 'bfloat16', or flash attention, sequences are padded"
+    if plan.encoder.gradient_checkpointing:
+        yield "encoder.gradient_checkpointing draws masks twice"
+    if plan.training.micro_batch_tokens is not None:
+        yield "training.micro_batch_tokens makes several passes"

@@ -121,7 +121,8 @@ class Setup:
     def batch(self, step: int) -> StepBatch:
         """Return the examples of a step, counted from 0, on the run's device."""
         if self.features is not None:
-            return feature_batch(self.sampler.draw(step), self.sources, self.features)
+            drawn = self.sampler.draw(step)
+            return feature_batch(drawn, self.sources, self.features, self.static)
         return self.drawn(step).to(self.device)
 
     def drawn(self, step: int) -> StepBatch:

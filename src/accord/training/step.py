@@ -162,7 +162,7 @@ class Learner:
             raise NotFinite(step, measured, norm)
         factor = clip_factor(norm, self.clip) if self.clip else 1.0
         weights = balance * factor
-        if batch.static is not None and combined.weights is not None and bool(weights.all()):
+        if batch.is_static and combined.weights is not None and bool(weights.all()):
             self._write(batch, measured, combined.weights * factor, weights)
             return norm
         combined.write(factor)
@@ -177,7 +177,7 @@ class Learner:
         penalty = None if self.coupling is None else self.coupling.pull()
         scale_lr(self.optimizer, lr_factor)
         buckets = self.optimizer.advance()
-        if batch.static is not None and all(bucket.fits_fused_kernel() for bucket in buckets):
+        if batch.is_static and all(bucket.fits_fused_kernel() for bucket in buckets):
             self._update(buckets, measured.kept)
         else:
             self.optimizer.finish(buckets)
@@ -295,14 +295,14 @@ class Learner:
         """
         if self.jacobian.reserve(self._rows_of_run(rows)):
             self.recorder.forget()  # they write into the matrix of before
-        if batch.static is None:
+        if not batch.is_static:
             return self._pass(step, batch, rows)
         self.objective.begin(step, batch)
         passed, kept, again = self.recorder.run(
             ("passes", rows, batch.size),
             batch.tensors,
             lambda tensors: self._pass(step, batch.holding(tensors), rows, static=True),
-            f"a pass of {batch.static.described}",
+            f"a pass of {batch.described}",
         )
         if again:
             self.optimizer.zero_grad()
