@@ -18,7 +18,8 @@ from accord.data.loader import Assembler
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.encoders.packing import TokenSequence
-from accord.evaluation.pooling import pooled_vectors
+from accord.evaluation.packed import packed_inputs
+from accord.evaluation.pooling import encoded
 from accord.kernels.matmul import choose_matmul_policy
 from accord.kinds import task_section
 from accord.model.multitask import MultitaskModel
@@ -73,11 +74,11 @@ def rows(settings: Settings) -> tuple[list[Task], list[list[TokenSequence]]]:
     wanted = ROWS if settings.gpu else 200
     share = min(1.0, wanted / sum(len(text) for text in texts))
     return tasks, [
-        encoded(assembler, tokenizer, text[: round(share * len(text))]) for text in texts
+        tokenised(assembler, tokenizer, text[: round(share * len(text))]) for text in texts
     ]  # fmt: skip
 
 
-def encoded(assembler: Assembler, tokenizer: Any, texts: Sequence[Any]) -> list[TokenSequence]:
+def tokenised(assembler: Assembler, tokenizer: Any, texts: Sequence[Any]) -> list[TokenSequence]:
     """Tokenise texts all at once, each of a pair alone, and join them."""
     from accord.data.tokenizing import encode_texts
 
@@ -94,7 +95,9 @@ def compare(
     matmul = choose_matmul_policy(device, "bfloat16")
     examples = [[[sequence] for sequence in task] for task in sequences]
     sides: dict[str, Side] = {
-        f"predict {limit}": lambda _, limit=limit: pooled_vectors(model, examples, matmul, limit)
+        f"predict {limit}": lambda _, limit=limit: encoded(
+            model, packed_inputs(model, examples, matmul, limit), matmul
+        )
         for limit in PASSES
     }
     try:

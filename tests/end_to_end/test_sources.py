@@ -15,7 +15,7 @@ import accord
 from accord.config.file import parse_config, toml
 from accord.data.plan import DataPlan
 from accord.evaluation.evaluate import evaluate_run
-from accord.evaluation.pooling import pooled_vectors
+from accord.evaluation.packed import packed_inputs
 from accord.grids import amounts
 from accord.grids.comparison import comparison_cells
 from accord.grids.equal_exposure import drawn_of
@@ -175,10 +175,10 @@ def test_a_frozen_encoder_reads_the_rows_of_a_source_once(folder) -> None:
         setup = prepare(plan_run(parse_config(given)).only)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                "accord.training.setup.pooled_vectors",
+                "accord.training.setup.packed_inputs",
                 lambda model, groups, *rest, **keys: (
                     sizes.append([len(group) for group in groups])
-                    or pooled_vectors(model, groups, *rest, **keys)
+                    or packed_inputs(model, groups, *rest, **keys)
                 ),
             )
             setup.encode_data()

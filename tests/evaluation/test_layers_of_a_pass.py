@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from accord.encoders.families.bert import BertEncoder
 from accord.encoders.packing import TokenSequence
-from accord.evaluation.pooling import pooled_vectors
+from accord.evaluation.packed import packed_inputs
+from accord.evaluation.pooling import encoded
 from accord.model.layers_computed import layers_computed
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing
@@ -57,6 +58,6 @@ def test_a_pass_computes_the_layers_that_are_counted(
                 for task in tasks
             ]
             tokens.clear()
-            pooled_vectors(model, groups)
+            encoded(model, packed_inputs(model, groups))
             expected = layers_computed(sharing, tasks, LAYERS).layers
             assert sum(tokens) == expected * length, (schemes, [task.name for task in tasks])

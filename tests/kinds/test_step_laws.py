@@ -17,7 +17,8 @@ from accord.data.loader import Assembler, TaskData
 from accord.data.ragged import padded
 from accord.data.sources import each_alone
 from accord.data.tokenizing import SpecialIds
-from accord.evaluation.pooling import pooled_vectors
+from accord.evaluation.packed import packed_inputs
+from accord.evaluation.pooling import encoded
 from accord.kernels.dropout import DropoutKey
 from accord.kinds import (
     kind_of,
@@ -158,7 +159,7 @@ def test_passes_of_any_size_and_vectors_of_a_frozen_encoder_have_the_same_losses
     labelled = [i for i, case in enumerate(cases) if case.task.labelled]
     read = [range(len(part) if part.task.labelled else 0) for part in data]
     examples = [ASSEMBLER.examples(part, rows) for part, rows in zip(data, read, strict=True)]
-    features = pooled_vectors(model, examples)
+    features = encoded(model, packed_inputs(model, examples))
     some = [rows if i in labelled else rows[:0] for i, rows in enumerate(drawn)]
     for task, values in losses(feature_batch(some, sources, features)).items():
         torch.testing.assert_close(values, whole[task], atol=1e-5, rtol=1e-5)

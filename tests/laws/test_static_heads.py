@@ -16,7 +16,8 @@ from accord.data.sources import each_alone
 from accord.data.tokenizing import SpecialIds
 from accord.encoders.units import Units
 from accord.evaluation.inputs import Pooled
-from accord.evaluation.pooling import pooled_vectors
+from accord.evaluation.packed import packed_inputs
+from accord.evaluation.pooling import encoded
 from accord.kernels.recorder import Recorder
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
@@ -38,7 +39,7 @@ class Heads:
         model.encoder.requires_grad_(False)
         assembler = Assembler(SpecialIds(1, 2, 0), 24)
         examples = [assembler.examples(data, np.arange(8)) for data in self.world.data]
-        pooled = pooled_vectors(model, examples)
+        pooled = encoded(model, packed_inputs(model, examples))
         self.features = [
             replace(pooled[i], vectors=pooled[i].vectors.clone()) for i in range(len(tasks))
         ]

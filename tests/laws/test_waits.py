@@ -12,7 +12,8 @@ from worlds import MIXES, QUORA, SEPARATE, SST, STS, MakeEncoder, Split, World
 from accord.data.loader import Assembler
 from accord.data.tokenizing import SpecialIds
 from accord.evaluation.inference import fetched, group_outputs
-from accord.evaluation.pooling import pooled_vectors
+from accord.evaluation.packed import packed_inputs
+from accord.evaluation.pooling import encoded
 from accord.model.head_blocks import HeadBlocks
 from accord.model.parts import Sharing
 from accord.optim.averaging import Averages, trained
@@ -109,7 +110,7 @@ def test_answers_are_fetched_in_one_wait(
         return torch.zeros(self.shape)
 
     with Copies() as copies:
-        pooled = pooled_vectors(model, groups, pass_tokens=20)
+        pooled = encoded(model, packed_inputs(model, groups, pass_tokens=20))
         blocks = HeadBlocks(model)
         outputs = [group_outputs(model, (i,), each, blocks) for i, each in pooled.items()]
         monkeypatch.setattr(Tensor, "cpu", cpu)

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from accord.encoders.prepared import Prepared
-from accord.evaluation.inputs import Examples, Pooled
-from accord.evaluation.packed import Packed, packed_inputs
+from accord.evaluation.inputs import Pooled
+from accord.evaluation.packed import Packed
 from accord.kernels.matmul import DEFAULT, MatmulPolicy
 from accord.model.branching import pooled_by_task
 from accord.model.multitask import MultitaskModel
-
-
-def pooled_vectors(
-    model: MultitaskModel,
-    groups: Sequence[Examples],
-    matmul: MatmulPolicy = DEFAULT,
-    pass_tokens: int | None = None,
-    tasks: Sequence[Sequence[int]] | None = None,
-    prepared: Prepared | None = None,
-) -> dict[int, Pooled]:
-    """Encode and pool the examples of any number of tasks, each distinct sequence once.
-
-    Arguments are those of `packed_inputs`, and the result is that of `encoded`.
-    """
-    packed = packed_inputs(model, groups, matmul, pass_tokens, tasks, prepared)
-    return encoded(model, packed, matmul, prepared)
 
 
 @torch.inference_mode()

@@ -22,8 +22,9 @@ from accord.data.sources import Source, shared_rows, sources_of
 from accord.data.warnings import data_warnings
 from accord.encoders.pretrained import read_config, resolve_encoder_folder
 from accord.evaluation.inputs import Pooled
+from accord.evaluation.packed import packed_inputs
 from accord.evaluation.passes import tokens_of_a_pass
-from accord.evaluation.pooling import pooled_vectors
+from accord.evaluation.pooling import encoded
 from accord.kernels.matmul import MatmulPolicy, choose_matmul_policy
 from accord.kinds import kind_of
 from accord.model.inherited import check_inheritance, dropped_parts, inherit
@@ -166,12 +167,12 @@ class Setup:
     def _encoded(self, data: list[TaskData]) -> list[Pooled]:
         """Encode rows that several tasks label once, and give each task those that it labels."""
         sources = sources_of(data, shared_rows(data))
-        pooled = pooled_vectors(
-            self.learner.model,
-            [source.examples(self.data.assembler, np.arange(len(source))) for source in sources],
-            self.learner.objective.matmul,
-            tasks=[source.tasks for source in sources],
-        )
+        model, matmul = self.learner.model, self.learner.objective.matmul
+        groups = [
+            source.examples(self.data.assembler, np.arange(len(source))) for source in sources
+        ]
+        packed = packed_inputs(model, groups, matmul, tasks=[source.tasks for source in sources])
+        pooled = encoded(model, packed, matmul)
         for source in sources:
             for task, places in zip(source.tasks, source.places, strict=True):
                 if (places < 0).any():
