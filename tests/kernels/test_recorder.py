@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from accord.kernels.recorder import Recorder, captured
+from accord.kernels.recorder import CudaGraphs, Recorder, captured
 
 
 class Capture:
@@ -61,6 +61,41 @@ def test_an_error_of_the_capture_alone_is_raised() -> None:
 
     with pytest.raises(RuntimeError, match="not permitted"):
         captured(Broken(), lambda: 5)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_gpu_s_recording_that_fails_leaves_its_pool(
+    ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's parts are stand-ins: nothing here has run on a GPU."""
+    pools, undone = iter([(0, 1), (0, 2)]), []
+
+    def end(device: int, pool: tuple[int, int]) -> None:
+        if ended:
+            raise RuntimeError("not currently recording")
+        undone.append(("end", device, pool))
+
+    for name, stand_in in {
+        "Stream": lambda device: SimpleNamespace(device=device),
+        "graph_pool_handle": lambda: next(pools),
+        "CUDAGraph": object,
+        "graph": lambda *_, **__: Capture(),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", end, raising=False)
+    monkeypatch.setattr(
+        torch._C, "_cuda_releasePool", lambda *given: undone.append(("release", *given)),
+        raising=False,
+    )  # fmt: skip
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: undone.append("drawn"))
+    graphs = CudaGraphs(torch.device("cuda", 3))
+    fault = ValueError("a fault")
+    with pytest.raises(ValueError, match="a fault") as caught:
+        graphs.record(failing(fault))
+    assert caught.value is fault
+    assert graphs._pool == (0, 2)
+    released = [] if ended else [("end", 3, (0, 1)), ("release", 3, (0, 1))]
+    assert undone == [*released, "drawn"]
 
 
 @dataclass

@@ -83,15 +83,17 @@ class CudaGraphs:
         """Undo what a capture leaves behind that didn't end: memory would go on coming from its
         pool, and the generator refuse to draw outside of it. As far as this torch allows."""
         pool, self._pool = self._pool, torch.cuda.graph_pool_handle()
-        index = self._stream.device.index
-        generator = torch.cuda.default_generators[index]
-        for undo in (
-            lambda: torch._C._cuda_endAllocateToPool(index, pool),
-            lambda: torch._C._cuda_releasePool(index, pool),
-            lambda: generator.graphsafe_set_state(generator.clone_state()),
-        ):
-            with suppress(RuntimeError, AttributeError):
-                undo()
+        device = self._stream.device
+        with suppress(RuntimeError, AttributeError):
+            # Refused where the capture did end: the graph lets go of the pool by itself then.
+            torch._C._cuda_endAllocateToPool(device.index, pool)
+            torch._C._cuda_releasePool(device.index, pool)
+        with suppress(RuntimeError, AttributeError):
+            try:
+                torch.rand(1, device=device)
+            except RuntimeError:
+                generator = torch.cuda.default_generators[device.index]
+                generator.graphsafe_set_state(generator.clone_state())
 
 
 def captured(capture: AbstractContextManager[Any], work: Callable[[], T]) -> T:
