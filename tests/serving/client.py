@@ -2,7 +2,11 @@
 
 import http.client
 import json
+import os
+import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -72,3 +76,29 @@ def until(done: Callable[[], bool]) -> None:
     while not done():
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+class Process:
+    """A service in a process of its own."""
+
+    def __init__(self, *arguments: object) -> None:
+        command = [sys.executable, "-c", "from accord.cli import main; main()", "serve"]
+        self.process = subprocess.Popen(
+            [*command, *map(str, arguments), "--port", "0"], stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        self.client = Client(int(self.line(r"listening at http://127\.0\.0\.1:(\d+)")))
+
+    def line(self, pattern: str) -> str:
+        """Read on until a line that matches; return its first group, or the line."""
+        for line in self.process.stderr:  # type: ignore[union-attr]
+            if found := re.search(pattern, line):
+                return found.groups()[0] if found.groups() else line
+        self.process.communicate()
+        raise AssertionError(f"no line {pattern!r}; exit status {self.process.returncode}")
+
+    def end(self) -> int:
+        """Let it end by itself; return its status."""
+        self.process.terminate()
+        self.process.communicate()
+        return self.process.wait(60)

@@ -80,6 +80,9 @@ class Told:
     def passed(self, jobs, begun, ended):
         self.sizes.append(len(jobs))
 
+    def waiting(self, requests):
+        self.most = max(getattr(self, "most", 0), requests)
+
 
 class Counting:
     """Stands in for a model; waits until it may answer."""

@@ -1,41 +1,19 @@
 """`accord serve` as a process: what it says, its signals, and what it refuses."""
 
 import json
-import os
-import re
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 from click.testing import CliRunner
-from client import Client, sent, until
+from client import Process, sent, until
 
 from accord.cli.serve import find_token, serve
 from accord.errors import UsageError
-from accord.serving.models import content_hash, named
-from accord.serving.server import is_loopback
-
-
-class Process:
-    """A service in a process of its own."""
-
-    def __init__(self, *arguments: object) -> None:
-        command = [sys.executable, "-c", "from accord.cli import main; main()", "serve"]
-        self.process = subprocess.Popen(
-            [*command, *map(str, arguments), "--port", "0"], stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-        self.client = Client(int(self.line(r"listening at http://127\.0\.0\.1:(\d+)")))
-
-    def line(self, pattern: str) -> str:
-        """Read on until a line that matches; return its first group, or the line."""
-        for line in self.process.stderr:  # type: ignore[union-attr]
-            if found := re.search(pattern, line):
-                return found.groups()[0] if found.groups() else line
-        raise AssertionError(f"no line {pattern!r}; exit status {self.process.wait()}")
+from accord.serving.addresses import is_loopback
+from accord.serving.models import content_hash
+from accord.serving.settings import named
 
 
 @pytest.fixture

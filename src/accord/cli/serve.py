@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
 @click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(1), metavar="N",
+    help="Processes that answer, each with the models; one that dies is replaced.",
+)  # fmt: skip
+@click.option(
     "--threads", type=click.IntRange(1), metavar="N",
-    help="Passes at once, one thread each. Default: one for each processor; on a GPU 1.",
+    help="Passes at once of each, one thread each. Default: one for each processor; on a GPU 1.",
 )  # fmt: skip
 @click.option("--device", default="auto", show_default=True, metavar="DEVICE")
 @click.option(
@@ -47,6 +51,7 @@ def serve(
     models: tuple[str, ...],
     host: str,
     port: int,
+    workers: int,
     threads: int | None,
     device: str,
     precision: Precision,
@@ -65,28 +70,33 @@ def serve(
     that take each text; / is a page to try it, /openapi.json describes all paths. SIGTERM ends it
     once all is answered, SIGHUP loads the models whose folders changed.
     """
-    from accord.runs.devices import choose_device
-    from accord.runs.processors import default_threads
-    from accord.serving.models import Models, named
+    from accord.serving.addresses import is_loopback
     from accord.serving.needed import check_installed
+    from accord.serving.requests import Limits
+    from accord.serving.settings import Settings, named
 
     check_installed()
+    token = find_token(token_file)
+    if token is None and not is_loopback(host):
+        tell(f"warning: whoever reaches {host} may ask: no token is set (ACCORD_TOKEN)")
+    settings = Settings(
+        named(models), workers, threads, device, precision,
+        Limits(body_bytes, texts, characters, seconds, waiting), token, reload,
+    )  # fmt: skip
+    if workers > 1:
+        from accord.serving.supervisor import supervise
+
+        supervise(settings, host, port, tell)
+        return
     if hasattr(signal, "SIGHUP"):  # until there is something to load anew
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from accord.serving.app import Service
-    from accord.serving.requests import Limits
-    from accord.serving.server import is_loopback
-    from accord.serving.server import serve as run
+    from accord.serving.server import serve as answer
 
-    token = find_token(token_file)
-    served = Models(named(models), device, precision)
-    for model in served.all():
+    service = Service.started(settings)
+    for model in service.models.all():
         tell(f"{model.name}: {', '.join(model.described['tasks'])} ({model.hash[:12]})")
-    if token is None and not is_loopback(host):
-        tell(f"warning: whoever reaches {host} may ask: no token is set (ACCORD_TOKEN)")
-    at_once = threads or (1 if choose_device(device).type == "cuda" else default_threads(1))
-    limits = Limits(body_bytes, texts, characters, seconds, waiting)
-    run(Service(served, limits, at_once, token, reload), host, port, tell)
+    answer(service, host, port, tell)
 
 
 def find_token(file: Path | None) -> str | None:

@@ -21,11 +21,14 @@ from starlette.routing import Route
 
 from accord.errors import AccordError, UsageError
 from accord.evaluation.passes import tokens_of_a_pass
+from accord.runs.devices import choose_device
+from accord.runs.processors import default_threads
 from accord.serving.batching import Answers, Batcher, FullError, Job
 from accord.serving.measures import Measures
 from accord.serving.models import Models, Served
 from accord.serving.openapi import described
 from accord.serving.requests import Asked, Limits, Refused, read
+from accord.serving.settings import Settings
 
 ANSWER, ANSWER_TASK = "/v1/answer", "/v1/answer/{task}"
 _SPECIAL = 3  # tokens that a text has beside its own, at most
@@ -44,6 +47,7 @@ class Service:
         token: that requests have to name; None asks for none.
         reloads: whether a request may have the models loaded anew.
         ready: whether new requests are taken.
+        reload_models: does that, and returns their names.
     """
 
     models: Models
@@ -54,10 +58,23 @@ class Service:
     ready: bool = True
 
     def __post_init__(self) -> None:
+        self.reload_models: Callable[[], list[str]] = self.models.reload
         model = self.models.all()[0].predictor.model.encoder
         budget = tokens_of_a_pass(model.word_table.device, model.config)
-        self.measures = Measures(budget, lambda: len(self.batcher))
+        self.measures = Measures(budget)
         self.batcher = Batcher(self.threads, budget, self.limits.waiting, self.measures)
+
+    @classmethod
+    def started(cls, settings: Settings) -> Service:
+        """Load a service's models.
+
+        Raises:
+            AccordError: if one can't be loaded.
+        """
+        models = Models(settings.folders, settings.device, settings.precision)
+        on_gpu = choose_device(settings.device).type == "cuda"
+        threads = settings.threads or (1 if on_gpu else default_threads(settings.workers))
+        return cls(models, settings.limits, threads, settings.token, settings.reloads)
 
     # What the paths answer
 
@@ -83,7 +100,7 @@ class Service:
         if not self.reloads:
             raise Refused(403, "this service takes no reloads; 'accord serve --reload' does")
         try:
-            return reply({"reloaded": await run_in_threadpool(self.models.reload)})
+            return reply({"reloaded": await run_in_threadpool(self.reload_models)})
         except AccordError as error:
             raise Refused(409, f"nothing was exchanged: {_line(error)}") from None
 

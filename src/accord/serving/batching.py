@@ -50,6 +50,9 @@ class Watcher(Protocol):
     def passed(self, jobs: Sequence[Job], begun: float, ended: float) -> None:
         """Take note of jobs that were answered in one call."""
 
+    def waiting(self, requests: int) -> None:
+        """Take note of how many requests wait."""
+
 
 class FullError(Exception):
     """As many requests wait as may."""
@@ -93,6 +96,7 @@ class Batcher:
             if self._closed or len(self._jobs) >= self._most:
                 raise FullError
             self._jobs.append(job)
+            self._watcher.waiting(len(self._jobs))
             self._change.notify()
         return job.answers
 
@@ -128,6 +132,7 @@ class Batcher:
                 else:
                     left.append(job)
             self._jobs = left
+            self._watcher.waiting(len(left))
             return taken
 
 

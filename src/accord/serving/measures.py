@@ -1,12 +1,19 @@
-"""What a service counts and times, as Prometheus reads it; no text is among it."""
+"""What a service counts and times, as Prometheus reads it; no text is among it.
+
+Where several processes serve, each writes what it counts to a folder, and whichever is asked sums
+all: what a process counted that has died meanwhile stays.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from accord.serving.batching import Job
+from accord.serving.settings import COUNTED_IN
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -17,10 +24,9 @@ class Measures:
 
     Args:
         budget: tokens that a batch may have.
-        waiting: returns how many requests wait.
     """
 
-    def __init__(self, budget: int, waiting: Callable[[], int]) -> None:
+    def __init__(self, budget: int) -> None:
         self._registry = CollectorRegistry()
         self._budget = budget
 
@@ -43,9 +49,18 @@ class Measures:
         self._seconds = histogram(
             "seconds", "Of requests: waiting, computing, and all of it.", _SECONDS, "stage"
         )
-        self.open = Gauge("accord_open", "Requests that have begun.", registry=self._registry)
-        queue = Gauge("accord_waiting", "Requests that wait.", registry=self._registry)
-        queue.set_function(waiting)
+
+        def gauge(name: str, what: str) -> Gauge:
+            return Gauge(
+                f"accord_{name}", what, registry=self._registry, multiprocess_mode="livesum"
+            )
+
+        self.open = gauge("open", "Requests that have begun.")
+        self._waiting = gauge("waiting", "Requests that wait.")
+
+    def waiting(self, requests: int) -> None:
+        """Take note of how many requests wait."""
+        self._waiting.set(requests)
 
     def passed(self, jobs: Sequence[Job], begun: float, ended: float) -> None:
         """Take note of jobs that were answered in one call."""
@@ -65,4 +80,8 @@ class Measures:
 
     def text(self) -> bytes:
         """Return all of it in Prometheus' format."""
-        return generate_latest(self._registry)
+        if COUNTED_IN not in os.environ:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,9 +79,27 @@ class Models:
         """Return every model, in the order given."""
         return list(self._served.values())
 
+    def changed(self) -> dict[str, Served]:
+        """Load the models whose folders changed; until they are exchanged all stay as they were.
+
+        Raises:
+            AccordError: if one can't be loaded.
+        """
+        served = self._served
+        return {
+            name: self._load(name, path)
+            for name, path in self._folders.items()
+            if content_hash(path) != served[name].hash
+        }
+
+    def exchange(self, new: Mapping[str, Served]) -> None:
+        """Answer with new models from now on. What is being answered goes on with those that it
+        began with."""
+        self._served = {**self._served, **new}
+        gc.collect()  # a predictor's caches name it: its weights would stay for long
+
     def reload(self) -> list[str]:
-        """Load the models whose folders changed, and exchange them. What is being answered goes on
-        with those that it began with.
+        """Load the models whose folders changed, and exchange them.
 
         Returns:
             Their names.
@@ -90,14 +108,13 @@ class Models:
             AccordError: if one can't be loaded: all stay as they were.
         """
         with self._loading:
-            new = {
-                name: self._load(name, path)
-                for name, path in self._folders.items()
-                if content_hash(path) != self._served[name].hash
-            }
-            self._served = {**self._served, **new}
-        gc.collect()  # a predictor's caches name it: its weights would stay for long
+            new = self.changed()
+            self.exchange(new)
         return list(new)
+
+    def hashes(self) -> dict[str, str]:
+        """Return each model's content hash."""
+        return {name: served.hash for name, served in self._served.items()}
 
     def _load(self, name: str, path: Path) -> Served:
         before = content_hash(path)
@@ -106,32 +123,6 @@ class Models:
         if content_hash(path) != before:
             raise UsageError(f"{path}: changed while it was loaded; load it again")
         return Served(name, predictor, before, {"name": name, **described})
-
-
-def named(given: Sequence[str]) -> dict[str, Path]:
-    """Return the folders of models by their names.
-
-    Args:
-        given: folders, or NAME=FOLDER; a folder's name is its own, of a run's model/ the run's.
-
-    Raises:
-        UsageError: if two have one name.
-
-    Example:
-        >>> [*named(["runs/first", "second=runs/other/model"]).items()]
-        [('first', PosixPath('runs/first')), ('second', PosixPath('runs/other/model'))]
-    """
-    folders: dict[str, Path] = {}
-    for each in given:
-        name, equals, rest = each.partition("=")
-        path = Path(rest if equals and not Path(each).exists() else each)
-        if not equals or Path(each).exists():
-            place = path.absolute()
-            name = place.parent.name if place.name == "model" else place.name
-        if name in folders:
-            raise UsageError(f"two models are named '{name}'; name one otherwise: NAME={path}")
-        folders[name] = path
-    return folders
 
 
 def content_hash(path: Path) -> str:

@@ -1,26 +1,26 @@
-"""Runs a service: its socket and its signals."""
+"""Runs a service in one process: its sockets and its signals."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import signal
+import socket
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import Any
 
 import torch
 import uvicorn
 
-from accord.errors import AccordError, UsageError
+from accord.errors import AccordError
+from accord.serving.addresses import listen, listening
 from accord.serving.app import Service, make_app
 from accord.serving.connections import patient
+from accord.serving.exchange import Say, exchanged, not_exchanged
 
-Say = Callable[[str], object]
 _GRACE = 30  # seconds that a service which ends waits for what it was asked
 
 
@@ -39,51 +39,73 @@ def serve(service: Service, host: str, port: int, say: Say) -> None:
     Raises:
         UsageError: if there is no listening at that address.
     """
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # anyone could fill it
-    torch.set_num_threads(1)  # passes run side by side, each in one thread
-    warnings.simplefilter("ignore")  # of texts that are cut: one line each would flood a log
-    app = make_app(service, lambda error: say(_bug(error)))
-    config = uvicorn.Config(
-        app, host=host, port=port, http=patient(service.limits.seconds), ws="none",
-        log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE,
-    )  # fmt: skip
-    server = _Server(config, service, say)
+    sockets = listen(host, port)
+    server = Server(service, say, ends=(signal.SIGINT, signal.SIGTERM))
+
+    def started() -> None:
+        say(listening(sockets))
+        if hasattr(signal, "SIGHUP"):
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, _in_thread(lambda: exchange(service, say)))
+
+    server.answer(sockets, started)
+
+
+def exchange(service: Service, say: Say) -> None:
+    """Load the models whose folders changed, and say which."""
     try:
-        server.run()
-    except SystemExit:  # uvicorn's way to say that it can't listen
-        raise UsageError(
-            f"can't listen at {host}:{port}: is it in use, or another machine's?"
-        ) from None
+        say(exchanged(service.models.reload()))
+    except AccordError as error:
+        say(not_exchanged(error))
+    except Exception as error:
+        say(f"nothing was exchanged: {named_bug(error)}: {error}")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's alone.
+def named_bug(error: Exception) -> str:
+    """Name a bug without what it says: that may be somebody's text."""
+    return f"a bug in Accord: {type(error).__name__}"
 
-    Example:
-        >>> [is_loopback(host) for host in ("127.0.0.1", "localhost", "::1", "0.0.0.0")]
-        [True, True, True, False]
+
+class Server(uvicorn.Server):
+    """Answers requests at sockets.
+
+    Args:
+        service: what is served.
+        say: told of bugs, a line each.
+        ends: the signals that end it.
     """
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
+    def __init__(self, service: Service, say: Say, ends: Sequence[signal.Signals]) -> None:
+        app = make_app(service, lambda error: say(named_bug(error)))
+        super().__init__(uvicorn.Config(
+            app, http=patient(service.limits.seconds), ws="none", log_config=None,
+            access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE,
+        ))  # fmt: skip
+        self._service, self._ends = service, ends
+        self._started: Callable[[], object] = lambda: None
 
-class _Server(uvicorn.Server):
-    """Tells where it listens, and reloads on SIGHUP."""
+    def answer(self, sockets: list[socket.socket], started: Callable[[], object]) -> None:
+        """Answer until it is ended.
 
-    def __init__(self, config: uvicorn.Config, service: Service, say: Say) -> None:
-        super().__init__(config)
-        self._service, self._say = service, say
+        Args:
+            sockets: that listen.
+            started: called once requests are taken.
+        """
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # anyone could fill it
+        torch.set_num_threads(1)  # passes run side by side, each in one thread
+        warnings.simplefilter("ignore")  # of texts that are cut: one line each would flood a log
+        self._started = started
+        self.run(sockets)
+
+    def end(self) -> None:
+        """Take no new requests, answer those that have begun, and return."""
+        self._service.ready = False
+        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Let signals end the service, and not the process: its status is 0."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        ends = signal.SIGINT, signal.SIGTERM
-        before = {each: signal.signal(each, self.handle_exit) for each in ends}
+        before = {each: signal.signal(each, self.handle_exit) for each in self._ends}
         try:
             yield
         finally:
@@ -95,34 +117,12 @@ class _Server(uvicorn.Server):
         self._service.ready = False
         super().handle_exit(sig, frame)
 
-    async def startup(self, sockets: Any = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take requests."""
         await super().startup(sockets)
-        if self.should_exit:
-            return
-        for server in self.servers:
-            for socket in server.sockets:
-                host, port = socket.getsockname()[:2]
-                name = f"[{host}]" if ":" in host else host
-                self._say(f"listening at http://{name}:{port}")
-        if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGHUP, self._reload)
-
-    def _reload(self) -> None:
-        threading.Thread(target=self._exchange, daemon=True).start()
-
-    def _exchange(self) -> None:
-        try:
-            names = self._service.models.reload()
-        except AccordError as error:
-            self._say(f"nothing was exchanged: {' '.join(str(error).split())}")
-            return
-        except Exception as error:
-            self._say(f"nothing was exchanged: {_bug(error)}: {error}")
-            return
-        self._say(f"loaded anew: {', '.join(names) or 'nothing, as no folder changed'}")
+        if not self.should_exit:
+            self._started()
 
 
-def _bug(error: Exception) -> str:
-    """Name a bug without what it says: that may be somebody's text."""
-    return f"a bug in Accord: {type(error).__name__}"
+def _in_thread(work: Callable[[], None]) -> Callable[[], None]:
+    return lambda: threading.Thread(target=work, daemon=True).start()

@@ -1,0 +1,54 @@
+"""Where a service listens."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+
+from accord.errors import UsageError
+
+_BACKLOG = 2048  # connections that the system keeps until they are taken
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Return sockets that listen at all addresses of a host.
+
+    Raises:
+        UsageError: if there is no listening at one.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, _, _, address in dict.fromkeys(found):
+            # All have the number that was free for the first.
+            place = (address[0], sockets[0].getsockname()[1] if sockets else port, *address[2:])
+            sockets.append(socket.create_server(place, family=family, backlog=_BACKLOG))
+    except (OSError, UnicodeError):
+        for each in sockets:
+            each.close()
+        raise UsageError(
+            f"can't listen at {host}:{port}: is it in use, or another machine's?"
+        ) from None
+    return sockets
+
+
+def listening(sockets: Sequence[socket.socket]) -> str:
+    """Say where sockets listen."""
+    places = [each.getsockname()[:2] for each in sockets]
+    urls = (f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            for host, port in places)  # fmt: skip
+    return f"listening at {' and '.join(urls)}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's alone.
+
+    Example:
+        >>> [is_loopback(host) for host in ("127.0.0.1", "localhost", "::1", "0.0.0.0")]
+        [True, True, True, False]
+    """
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
