@@ -4,6 +4,7 @@ replaces those that die."""
 import os
 import re
 import signal
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -126,6 +127,8 @@ def test_a_host_of_several_addresses_has_one_port():
         assert len({each.getsockname()[1] for each in sockets}) == 1
         port = sockets[0].getsockname()[1]
         assert f"http://127.0.0.1:{port}" in listening(sockets)
+        # Else asyncio leaves Nagle's algorithm on, and answers wait for the client's ACK.
+        assert {each.proto for each in sockets} == {socket.IPPROTO_TCP}
         with pytest.raises(UsageError, match=rf"can't listen at localhost:{port}"):
             listen("localhost", port)
     finally:
