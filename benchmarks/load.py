@@ -5,9 +5,10 @@ They share one thread and speak HTTP by hand: what they cost, the service lacks.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
+import selectors
+import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -25,19 +26,25 @@ class Load:
     Attributes:
         seconds: that the window took.
         latencies: of requests answered with 200, in seconds.
-        statuses: how many requests had which; 0: no answer.
-        bodies: of the last answers, one for each port.
+        statuses: how many requests had which; 0: no answer, -1: not sent.
     """
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
-    bodies: list[bytes] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
         """Answers a second."""
         return len(self.latencies) / self.seconds
+
+    def note(self, client: Client) -> None:
+        """Keep what a client was answered."""
+        statuses = [status for status, _ in client.answers]
+        status = max(statuses) if all(statuses) else 0
+        self.statuses[status] += 1
+        if status == 200:
+            self.latencies.append(time.perf_counter() - client.begun)
 
     def quantile(self, share: float) -> float:
         """Latency in ms that a share of requests was below."""
@@ -55,31 +62,103 @@ def request(text: str, path: str = "/v1/answer") -> bytes:
 
 
 class Connection:
-    """A connection that asks again and again."""
+    """A connection that asks again and again.
+
+    Args:
+        port: of a service of this machine.
+
+    Attributes:
+        socket: None where there is no connection now.
+    """
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self.socket: socket.socket | None = None
+        self._received = b""
+        self._expected = 0
 
-    async def ask(self, wire: bytes) -> tuple[int, bytes]:
-        """Return the status and body of an answer; status 0 where there is none."""
+    def send(self, wire: bytes) -> bool:
+        """Send a request; return whether it could be."""
         try:
-            if self.streams is None:
-                self.streams = await asyncio.open_connection("127.0.0.1", self.port)
-            reader, writer = self.streams
-            writer.write(wire)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-            return int(head[9:12]), await reader.readexactly(length)
-        except (OSError, EOFError):
+            if self.socket is None:
+                self.socket = socket.create_connection(("127.0.0.1", self.port))
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._received, self._expected = b"", 0
+            self.socket.sendall(wire)
+        except OSError:
+            self.close()
+        return self.socket is not None
+
+    def receive(self) -> tuple[int, bytes] | None:
+        """Read what is there; return a whole answer's status and body, 0 where there will be none;
+        None where more has to come."""
+        assert self.socket is not None
+        try:
+            part = self.socket.recv(1 << 18)
+        except OSError:
+            part = b""
+        if not part:
             self.close()
             return 0, b""
+        self._received += part
+        if not self._expected:
+            end = self._received.find(b"\r\n\r\n")
+            if end < 0:
+                return None
+            head = self._received[:end].lower()
+            length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+            self._expected = end + 4 + length
+        if len(self._received) < self._expected:
+            return None
+        body = self._received[self._received.index(b"\r\n\r\n") + 4 :]
+        return int(self._received[9:12]), body
 
     def close(self) -> None:
         """End."""
-        if self.streams is not None:
-            self.streams[1].close()
-            self.streams = None
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
+
+
+@dataclass
+class Client:
+    """Asks all services at once for a text, and waits for all.
+
+    Attributes:
+        connections: to the services.
+        begun: when it asked.
+        missing: services that haven't answered.
+        answers: statuses and bodies of the others.
+    """
+
+    connections: list[Connection]
+    begun: float = 0.0
+    missing: int = 0
+    answers: list[tuple[int, bytes]] = field(default_factory=list)
+
+    def ask(self, wire: bytes, selector: selectors.BaseSelector) -> None:
+        """Ask."""
+        self.begun, self.missing, self.answers = time.perf_counter(), 0, []
+        for each in self.connections:
+            fresh = each.socket is None
+            if not each.send(wire):
+                self.answers.append((0, b""))
+                continue
+            self.missing += 1
+            if fresh:
+                selector.register(each.socket, selectors.EVENT_READ, (self, each))  # type: ignore[arg-type]
+
+    def hear(self, connection: Connection, selector: selectors.BaseSelector) -> bool:
+        """Read what one service says; return whether all have answered."""
+        heard = connection.socket
+        answer = connection.receive()
+        if connection.socket is None and heard is not None:
+            selector.unregister(heard)
+        if answer is None:
+            return False
+        self.answers.append(answer)
+        self.missing -= 1
+        return self.missing == 0
 
 
 def closed_loop(ports: Ports, texts: Sequence[str], clients: int, seconds: float) -> Load:
@@ -89,28 +168,28 @@ def closed_loop(ports: Ports, texts: Sequence[str], clients: int, seconds: float
         ports: of services that each answer a share: a client asks all at once.
         texts: that are asked for.
         clients: at once.
-        seconds: how long.
+        seconds: how long; each client asks once at least.
     """
-    wires = [request(text) for text in texts]
-
-    async def client(number: int, load: Load, end: float) -> None:
-        rng = random.Random(number)
-        connections = [Connection(port) for port in ports]
-        while (begun := time.perf_counter()) < end:
-            wire = rng.choice(wires)
-            answers = await asyncio.gather(*(each.ask(wire) for each in connections))
-            _note(load, answers, begun)
-        for each in connections:
-            each.close()
-
-    async def main() -> Load:
-        load = Load()
+    wires, rng, load = [request(text) for text in texts], random.Random(0), Load()
+    every = [Client([Connection(port) for port in ports]) for _ in range(clients)]
+    with selectors.DefaultSelector() as selector:
         begun = time.perf_counter()
-        await asyncio.gather(*(client(i, load, begun + seconds) for i in range(clients)))
+        for each in every:
+            each.ask(rng.choice(wires), selector)
+        waiting = clients
+        while waiting:
+            for key, _ in selector.select():
+                client, connection = key.data
+                if not client.hear(connection, selector):
+                    continue
+                load.note(client)
+                if time.perf_counter() < begun + seconds:
+                    client.ask(rng.choice(wires), selector)
+                else:
+                    waiting -= 1
         load.seconds = time.perf_counter() - begun
-        return load
-
-    return asyncio.run(main())
+    _close(every)
+    return load
 
 
 def open_loop(
@@ -125,39 +204,38 @@ def open_loop(
         seconds: how long.
         most: connections; a request for which none is free is not sent, and counts as -1.
     """
-    wires = [request(text) for text in texts]
-
-    async def one(connection: Connection, free: list[Connection], load: Load) -> None:
-        begun = time.perf_counter()
-        answer = await connection.ask(random.choice(wires))
-        _note(load, [answer], begun)
-        free.append(connection)
-
-    async def main() -> Load:
-        load, free, tasks = Load(), [Connection(port) for _ in range(most)], set()
-        rng, begun = random.Random(0), time.perf_counter()
-        due = begun
-        while due < begun + seconds:
-            due += rng.expovariate(rate)
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            if not free:
-                load.statuses[-1] += 1
-                continue
-            task = asyncio.ensure_future(one(free.pop(), free, load))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-        await asyncio.gather(*tasks)
+    wires, rng, load = [request(text) for text in texts], random.Random(0), Load()
+    every = [Client([Connection(port)]) for _ in range(most)]
+    free, waiting = [*every], 0
+    with selectors.DefaultSelector() as selector:
+        due = begun = time.perf_counter()
+        while waiting or due < begun + seconds:
+            now = time.perf_counter()
+            while due <= now and due < begun + seconds:
+                due += rng.expovariate(rate)
+                if not free:
+                    load.statuses[-1] += 1
+                    continue
+                client = free.pop()
+                client.ask(rng.choice(wires), selector)
+                if client.missing:
+                    waiting += 1
+                else:
+                    load.note(client)
+                    free.append(client)
+            patience = max(0.0, due - now) if due < begun + seconds else None
+            for key, _ in selector.select(patience):
+                client, connection = key.data
+                if client.hear(connection, selector):
+                    load.note(client)
+                    free.append(client)
+                    waiting -= 1
         load.seconds = time.perf_counter() - begun
-        for each in free:
+    _close(every)
+    return load
+
+
+def _close(clients: Sequence[Client]) -> None:
+    for client in clients:
+        for each in client.connections:
             each.close()
-        return load
-
-    return asyncio.run(main())
-
-
-def _note(load: Load, answers: Sequence[tuple[int, bytes]], begun: float) -> None:
-    status = max(status for status, _ in answers) if all(s for s, _ in answers) else 0
-    load.statuses[status] += 1
-    if status == 200:
-        load.latencies.append(time.perf_counter() - begun)
-        load.bodies = [body for _, body in answers]

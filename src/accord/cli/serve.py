@@ -47,6 +47,8 @@ if TYPE_CHECKING:
               help="That a request may take to be sent.")  # fmt: skip
 @click.option("--waiting", default=1000, show_default=True, type=click.IntRange(1),
               help="Requests that may wait.")  # fmt: skip
+@click.option("--patience", default=0.5, show_default=True, type=click.FloatRange(0.0),
+              help="Seconds that a request may be expected to wait.")  # fmt: skip
 def serve(
     models: tuple[str, ...],
     host: str,
@@ -62,6 +64,7 @@ def serve(
     characters: int,
     seconds: float,
     waiting: int,
+    patience: float,
 ) -> None:
     """Answer requests with MODEL, a run or model folder; or with several, each FOLDER or
     NAME=FOLDER.
@@ -81,7 +84,7 @@ def serve(
         tell(f"warning: whoever reaches {host} may ask: no token is set (ACCORD_TOKEN)")
     settings = Settings(
         named(models), workers, threads, device, precision,
-        Limits(body_bytes, texts, characters, seconds, waiting), token, reload,
+        Limits(body_bytes, texts, characters, seconds, waiting, patience), token, reload,
     )  # fmt: skip
     if workers > 1:
         from accord.serving.supervisor import supervise

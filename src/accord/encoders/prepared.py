@@ -21,7 +21,7 @@ from accord.encoders.blocks import Attention, Block, FeedForward
 from accord.encoders.encoder import Encoder
 from accord.encoders.packing import PackedBatch
 from accord.kernels.attention import AttentionPlan
-from accord.kernels.dense import FEW_ROWS, Dense, lay_out
+from accord.kernels.dense import FEW_ROWS, ROW_MULTIPLE, Dense, lay_out
 from accord.kernels.matmul import MatmulPolicy, computing
 from accord.pertask.bounds import TaskBounds
 from accord.pertask.modules import Linear
@@ -104,7 +104,7 @@ class Prepared:
     def row_multiple(self, tokens: int) -> int:
         """Return of which the tokens of a pass of so many should be a multiple."""
         few = tokens <= FEW_ROWS and None not in self.blocks
-        return 1 if few else self.matmul.row_multiple
+        return min(ROW_MULTIPLE, self.matmul.row_multiple) if few else self.matmul.row_multiple
 
     def embed(self, batch: PackedBatch) -> Tensor:
         """Return the first block's input, float32 [N, H]."""

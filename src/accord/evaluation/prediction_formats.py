@@ -7,16 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from types import SimpleNamespace
-from typing import IO, Any, Literal
-
-import pyarrow
-from pyarrow import DataType
-from pyarrow.parquet import ParquetWriter
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from accord.data.labels import is_number
 from accord.data.rows import Column
 from accord.data.values import list_text
-from accord.evaluation.carried import as_arrow
+
+if TYPE_CHECKING:
+    from pyarrow import DataType
 
 Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "cs224n"]
 Record = Mapping[Column, Any]
@@ -130,6 +128,11 @@ def _json(row: Record, table: Table) -> str:
 
 
 def _write_parquet(file: IO[bytes], table: Table, batches: Batches) -> None:
+    import pyarrow  # 25 MiB, which a service does without
+    from pyarrow.parquet import ParquetWriter
+
+    from accord.evaluation.carried import as_arrow
+
     fields = [(column[0], table.types[column]) for column in table.columns]
     schema = pyarrow.schema(fields, metadata=dict(table.metadata))
     with ParquetWriter(file, schema) as writer:

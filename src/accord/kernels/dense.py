@@ -29,6 +29,9 @@ Dense = Callable[[Tensor], Tensor]
 """Returns x Wᵀ + b, float32 [n, m] of float32 [n, k]."""
 
 FEW_ROWS = 64  # up to which a new number of rows is no matter to oneDNN
+ROW_MULTIPLE = 4
+"""Of which rows are a multiple: oneDNN keeps half a MiB for each number of them and each layer,
+and three more rows take no time that could be measured."""
 _PACKED_WEIGHTS = 100_000  # from which on oneDNN's layout was measured to be quicker
 _BFLOAT16_ERROR = 2.0**-9  # of rounding to it, relative
 
@@ -78,8 +81,12 @@ def _bfloat16(weight: Tensor, bias: Tensor | None) -> Dense:
 
 
 def _rearranged(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+    rows = len(x)
+    filler = -rows % ROW_MULTIPLE
+    if filler:
+        x = F.pad(x, (0, 0, 0, filler))
     product: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, packed, bias, "none", [], "")
-    return product
+    return product[:rows] if filler else product
 
 
 def _fits_half(weight: Tensor) -> bool:

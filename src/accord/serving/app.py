@@ -22,6 +22,7 @@ from starlette.routing import Route
 from accord.errors import AccordError, UsageError
 from accord.evaluation.passes import tokens_of_a_pass
 from accord.runs.devices import choose_device
+from accord.runs.memory import release_freed_memory
 from accord.runs.processors import default_threads
 from accord.serving.batching import Answers, Batcher, FullError, Job
 from accord.serving.measures import Measures
@@ -31,6 +32,8 @@ from accord.serving.requests import Asked, Limits, Refused, read
 from accord.serving.settings import Settings
 
 ANSWER, ANSWER_TASK = "/v1/answer", "/v1/answer/{task}"
+_CPU_TOKENS = 512  # of a pass: with more the last is answered later, and none earlier
+_AT_ONCE = 4000  # characters that take less than a millisecond to tokenise
 _SPECIAL = 3  # tokens that a text has beside its own, at most
 _OPEN = ("/", "/health", "/ready")  # to whoever can reach it
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -60,9 +63,14 @@ class Service:
     def __post_init__(self) -> None:
         self.reload_models: Callable[[], list[str]] = self.models.reload
         model = self.models.all()[0].predictor.model.encoder
-        budget = tokens_of_a_pass(model.word_table.device, model.config)
+        device = model.word_table.device
+        budget = tokens_of_a_pass(device, model.config)
+        if device.type == "cpu":
+            budget = min(budget, _CPU_TOKENS)
         self.measures = Measures(budget)
-        self.batcher = Batcher(self.threads, budget, self.limits.waiting, self.measures)
+        self.batcher = Batcher(
+            self.threads, budget, self.limits.waiting, self.limits.patience, self.measures
+        )
 
     @classmethod
     def started(cls, settings: Settings) -> Service:
@@ -72,6 +80,7 @@ class Service:
             AccordError: if one can't be loaded.
         """
         models = Models(settings.folders, settings.device, settings.precision)
+        release_freed_memory()
         on_gpu = choose_device(settings.device).type == "cuda"
         threads = settings.threads or (1 if on_gpu else default_threads(settings.workers))
         return cls(models, settings.limits, threads, settings.token, settings.reloads)
@@ -82,12 +91,15 @@ class Service:
         """Answer texts."""
         asked = read(await self._body(request), self.limits, request.path_params.get("task"))
         model = self._model(asked)
-        job = await run_in_threadpool(_job, model, asked)
+        if asked.characters > _AT_ONCE:
+            job = await run_in_threadpool(_job, model, asked)
+        else:  # a thread would take longer to be told than to do it
+            job = _job(model, asked)
         try:
             self.batcher.submit(job)
-        except FullError:
-            what = f"{self.limits.waiting:,} requests wait already; ask again later"
-            raise Refused(503, what, {"Retry-After": "1"}) from None
+        except FullError as full:
+            what = f"{len(self.batcher):,} requests wait already; ask again later"
+            raise Refused(503, what, {"Retry-After": str(max(1, round(full.seconds)))}) from None
         answers = await _while_connected(request, asyncio.wrap_future(job.answers))
         return reply({"model": model.name, "hash": model.hash, "answers": answers})
 

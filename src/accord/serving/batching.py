@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,6 +14,10 @@ from accord.evaluation.texts import Text
 from accord.serving.models import Served
 
 Answers = list[dict[str, Any]]
+
+_KEPT = 0.99  # of the best pace, from one pass to the next
+_LONGEST_WAIT = 10  # times what a request takes itself
+_WORTH_A_PASS = 128  # tokens: fewer take nearly as long
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,30 @@ class Watcher(Protocol):
 
 
 class FullError(Exception):
-    """As many requests wait as may."""
+    """As many requests wait as may, or for as long as one should.
+
+    Attributes:
+        seconds: after which it may be worth asking again.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"{seconds:.1f} s")
+        self.seconds = seconds
+
+
+class Pace:
+    """How many tokens a second are answered at best, as of late."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads, self._rate = threads, 0.0
+
+    def passed(self, tokens: int, seconds: float) -> None:
+        """Take note of a pass: one of few tokens says little."""
+        self._rate = max(_KEPT * self._rate, self._threads * tokens / max(seconds, 1e-9))
+
+    def seconds(self, tokens: int) -> float:
+        """Return how long tokens take; 0 before anything is known."""
+        return tokens / self._rate if self._rate else 0.0
 
 
 class Batcher:
@@ -65,12 +92,18 @@ class Batcher:
         threads: that compute at once.
         budget: most tokens of a batch, except for a single request that has more.
         waiting: most requests that may wait.
+        patience: seconds that a request may be expected to wait; one that takes long itself may
+            wait ten times as long as that.
         watcher: is told of each batch.
     """
 
-    def __init__(self, threads: int, budget: int, waiting: int, watcher: Watcher) -> None:
-        self._budget, self._most, self._watcher = budget, waiting, watcher
+    def __init__(
+        self, threads: int, budget: int, waiting: int, patience: float, watcher: Watcher
+    ) -> None:
+        self._budget, self._most, self._patience = budget, waiting, patience
+        self._watcher, self._pace = watcher, Pace(threads)
         self._jobs: deque[Job] = deque()
+        self._tokens = 0  # of those that wait
         self._change = threading.Condition()
         self._closed = False
         self._threads = [
@@ -88,15 +121,14 @@ class Batcher:
         """Let a request be answered.
 
         Raises:
-            FullError: if too many wait.
+            FullError: if too many wait, or for too long.
         """
         with self._change:
-            if len(self._jobs) >= self._most:
-                self._jobs = deque(job for job in self._jobs if not job.answers.cancelled())
-            if self._closed or len(self._jobs) >= self._most:
-                raise FullError
-            self._jobs.append(job)
-            self._watcher.waiting(len(self._jobs))
+            if self._is_full(job):  # of some nobody may wait for the answers any more
+                self._keep([job for job in self._jobs if not job.answers.cancelled()])
+            if self._closed or self._is_full(job):
+                raise FullError(self._pace.seconds(self._tokens))
+            self._keep([*self._jobs, job])
             self._change.notify()
         return job.answers
 
@@ -108,11 +140,24 @@ class Batcher:
         for thread in self._threads:
             thread.join()
 
+    def _is_full(self, job: Job) -> bool:
+        wait = self._pace.seconds(self._tokens)
+        patience = max(self._patience, _LONGEST_WAIT * self._pace.seconds(job.tokens))
+        return len(self._jobs) >= self._most or wait > patience
+
+    def _keep(self, jobs: Iterable[Job]) -> None:
+        """Let only these wait."""
+        self._jobs = deque(jobs)
+        self._tokens = sum(job.tokens for job in self._jobs)
+        self._watcher.waiting(len(self._jobs))
+
     def _work(self) -> None:
         while (jobs := self._next()) is not None:
             begun = time.perf_counter()
             _answer([job for job in jobs if job.answers.set_running_or_notify_cancel()])
-            self._watcher.passed(jobs, begun, time.perf_counter())
+            ended = time.perf_counter()
+            self._pace.passed(sum(job.tokens for job in jobs), ended - begun)
+            self._watcher.passed(jobs, begun, ended)
 
     def _next(self) -> list[Job] | None:
         """Wait for a request; return it with later ones that join it, the oldest first; None where
@@ -121,18 +166,19 @@ class Batcher:
             self._change.wait_for(lambda: self._jobs or self._closed)
             if not self._jobs:
                 return None
-            first = self._jobs.popleft()
-            taken, left, tokens = [first], deque[Job](), first.tokens
-            for job in self._jobs:
+            first, *others = self._jobs
+            share = self._tokens // len(self._threads)  # the other threads shall have theirs
+            budget = min(self._budget, max(share, _WORTH_A_PASS))
+            taken, left, tokens = [first], [], first.tokens
+            for job in others:
                 if job.answers.cancelled():
                     continue  # nobody waits for it any more
-                if job.joins(first) and tokens + job.tokens <= self._budget:
+                if job.joins(first) and tokens + job.tokens <= budget:
                     taken.append(job)
                     tokens += job.tokens
                 else:
                     left.append(job)
-            self._jobs = left
-            self._watcher.waiting(len(left))
+            self._keep(left)
             return taken
 
 

@@ -20,6 +20,7 @@ from accord.model.saved import find_model_folder, read_description, read_origins
 from accord.model.saved_ensemble import member_folders
 from accord.plan.run import Precision
 from accord.publishing.known import run_of
+from accord.runs.memory import release_freed_memory
 
 _BLOCK = 1 << 20
 
@@ -97,6 +98,7 @@ class Models:
         began with."""
         self._served = {**self._served, **new}
         gc.collect()  # a predictor's caches name it: its weights would stay for long
+        release_freed_memory()
 
     def reload(self) -> list[str]:
         """Load the models whose folders changed, and exchange them.

@@ -24,6 +24,8 @@ class Limits:
         characters: of all texts together.
         seconds: until it is there, and until its answer is taken.
         waiting: requests that may wait.
+        patience: seconds that a request may be expected to wait; ten times what it takes itself
+            where that is more.
     """
 
     body_bytes: int = 1 << 20
@@ -31,6 +33,7 @@ class Limits:
     characters: int = 100_000
     seconds: float = 10.0
     waiting: int = 1000
+    patience: float = 0.5
 
 
 class Refused(Exception):  # noqa: N818 (it is an answer)

@@ -79,7 +79,8 @@ class Server(uvicorn.Server):
         app = make_app(service, lambda error: say(named_bug(error)))
         super().__init__(uvicorn.Config(
             app, http=patient(service.limits.seconds), ws="none", log_config=None,
-            access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE,
+            access_log=False, server_header=False, proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE,
         ))  # fmt: skip
         self._service, self._ends = service, ends
         self._started: Callable[[], object] = lambda: None
