@@ -2,10 +2,13 @@
 
 import http.client
 import json
+import re
 import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+
+import uvicorn
 
 from accord.serving.app import Service
 
@@ -20,7 +23,7 @@ class Reply(NamedTuple):
 
 def sent(body: bytes, *headers: str) -> bytes:
     """A request for answers as it goes over the wire."""
-    lines = ["POST /v1/answer HTTP/1.1", "host: a", "content-type: application/json",
+    lines = ["POST /v1/answer HTTP/1.1", "host: localhost", "content-type: application/json",
              f"content-length: {len(body)}", *headers]  # fmt: skip
     return "\r\n".join([*lines, "", ""]).encode() + body
 
@@ -30,6 +33,7 @@ class Client:
 
     service: Service
     failures: list[Exception]
+    server: uvicorn.Server
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -54,16 +58,35 @@ class Client:
     def answer(self, texts: Sequence[object], **more: object) -> Reply:
         return self.ask("POST", "/v1/answer", {"texts": texts, **more})
 
-    def raw(self, *parts: bytes, pause: float = 0.0) -> bytes:
-        """Send bytes, and return all that comes back until the service closes the connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+    def connected(self) -> socket.socket:
+        """A connection to it."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def raw(self, *parts: bytes, pause: float = 0.0, end: bool = False) -> bytes:
+        """Send bytes, and return all that comes back until the service closes the connection.
+
+        Args:
+            parts: to be sent.
+            pause: after each, in seconds.
+            end: whether to say after a whole answer that nothing more is asked.
+        """
+        with self.connected() as connection:
             for part in parts:
                 connection.sendall(part)
                 time.sleep(pause)
             received = b""
             while chunk := connection.recv(65536):
                 received += chunk
+                if end and is_whole(received):
+                    connection.shutdown(socket.SHUT_WR)
         return received
+
+
+def is_whole(received: bytes) -> bool:
+    """Whether an answer is there to its end."""
+    head, _, content = received.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head)
+    return length is not None and len(content) >= int(length.group(1))
 
 
 def until(done: Callable[[], bool]) -> None:

@@ -15,8 +15,8 @@ from client import Client, sent, until
 
 from accord.cli.serve import find_token, serve
 from accord.errors import UsageError
+from accord.serving.hosts import is_loopback
 from accord.serving.models import content_hash, named
-from accord.serving.server import is_loopback
 
 
 class Process:

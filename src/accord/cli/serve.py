@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     "--token-file", type=PATH,
     help="A file that holds the token which requests have to name; or set ACCORD_TOKEN.",
 )  # fmt: skip
+@click.option(
+    "--allow-host", multiple=True, metavar="NAME",
+    help="A name by which requests may ask for this machine; may be given several times. Without a"
+    " token at a loopback address only localhost, 127.0.0.1 and [::1] may be named else.",
+)  # fmt: skip
 @click.option("--reload", is_flag=True, help="Let POST /v1/reload load folders that changed.")
 @click.option("--body-bytes", default=1 << 20, show_default=True, type=click.IntRange(1))
 @click.option("--texts", default=256, show_default=True, type=click.IntRange(1),
@@ -51,6 +56,7 @@ def serve(
     device: str,
     precision: Precision,
     token_file: Path | None,
+    allow_host: tuple[str, ...],
     reload: bool,
     body_bytes: int,
     texts: int,
@@ -74,8 +80,8 @@ def serve(
     if hasattr(signal, "SIGHUP"):  # until there is something to load anew
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from accord.serving.app import Service
+    from accord.serving.hosts import checked_hosts, is_loopback
     from accord.serving.requests import Limits
-    from accord.serving.server import is_loopback
     from accord.serving.server import serve as run
 
     token = find_token(token_file)
@@ -86,7 +92,8 @@ def serve(
         tell(f"warning: whoever reaches {host} may ask: no token is set (ACCORD_TOKEN)")
     at_once = threads or (1 if choose_device(device).type == "cuda" else default_threads(1))
     limits = Limits(body_bytes, texts, characters, seconds, waiting)
-    run(Service(served, limits, at_once, token, reload), host, port, tell)
+    hosts = checked_hosts(host, token is not None, allow_host)
+    run(Service(served, limits, at_once, token, reload, hosts), host, port, tell)
 
 
 def find_token(file: Path | None) -> str | None:

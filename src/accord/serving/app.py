@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -22,9 +22,11 @@ from starlette.routing import Route
 from accord.errors import AccordError, UsageError
 from accord.evaluation.passes import tokens_of_a_pass
 from accord.serving.batching import Answers, Batcher, FullError, Job
+from accord.serving.gate import Gate
 from accord.serving.measures import Measures
 from accord.serving.models import Models, Served
 from accord.serving.openapi import described
+from accord.serving.replies import one_line, refused, reply
 from accord.serving.requests import Asked, Limits, Refused, read
 
 ANSWER, ANSWER_TASK = "/v1/answer", "/v1/answer/{task}"
@@ -43,6 +45,7 @@ class Service:
         threads: passes at once.
         token: that requests have to name; None asks for none.
         reloads: whether a request may have the models loaded anew.
+        hosts: names that requests may have for their host, beside this machine's own; None: any.
         ready: whether new requests are taken.
     """
 
@@ -51,6 +54,7 @@ class Service:
     threads: int = 1
     token: str | None = None
     reloads: bool = False
+    hosts: frozenset[str] | None = None
     ready: bool = True
 
     def __post_init__(self) -> None:
@@ -85,7 +89,7 @@ class Service:
         try:
             return reply({"reloaded": await run_in_threadpool(self.models.reload)})
         except AccordError as error:
-            raise Refused(409, f"nothing was exchanged: {_line(error)}") from None
+            raise Refused(409, f"nothing was exchanged: {one_line(error)}") from None
 
     async def health(self, request: Request) -> Response:
         """Say that the process lives."""
@@ -116,13 +120,16 @@ class Service:
         try:
             return self.models.get(asked.model)
         except UsageError as error:
-            raise Refused(422 if asked.model is None else 404, _line(error)) from None
+            raise Refused(422 if asked.model is None else 404, one_line(error)) from None
 
     async def _body(self, request: Request) -> bytes:
         # A page of another site can't name this type unasked: nor can it ask in a user's name.
         kind = request.headers.get("content-type", "").partition(";")[0].strip()
         if kind.lower() != "application/json":
             raise Refused(415, f"the body is '{kind:.60}'; allowed: content-type: application/json")
+        coding = request.headers.get("content-encoding", "identity").strip().lower()
+        if coding != "identity":
+            raise Refused(415, f"content-encoding '{coding:.60}'; allowed: a body as it is")
         most, body = self.limits.body_bytes, bytearray()
         length = request.headers.get("content-length", "0")
         if length.isdecimal() and int(length) > most:
@@ -149,7 +156,7 @@ class Service:
             except asyncio.CancelledError:  # by the end of the service, that waits so long
                 response = refused(503, "the service ends", {"Retry-After": "1"})
             except AccordError as error:
-                response = refused(422, _line(error))
+                response = refused(422, one_line(error))
             except Exception as error:
                 response = refused(500, f"a bug in Accord: {type(error).__name__}")
                 request.app.state.report(error)
@@ -164,7 +171,7 @@ class Service:
             return
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(
-            given.strip().encode("latin-1"), self.token.encode()
+            given.strip(" \t").encode("latin-1"), self.token.encode()
         ):
             what = "the token is missing or wrong: Authorization: Bearer TOKEN"
             raise Refused(401, what, {"WWW-Authenticate": "Bearer"})
@@ -189,7 +196,11 @@ def make_app(
         service.ready = False
         await run_in_threadpool(service.batcher.close)
 
+    def refuses(status: int) -> None:
+        service.measures.answered("other", status, 0.0)
+
     app = Starlette(
+        middleware=[Middleware(Gate, hosts=service.hosts, refuses=refuses)],
         routes=[
             route(ANSWER, service.answer, "POST"),
             route(ANSWER_TASK, service.answer, "POST"),
@@ -246,18 +257,6 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
     return refused(405, what, {"Allow": allowed})
 
 
-def reply(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Return JSON on one line."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    content = f"{text}\n".encode(errors="backslashreplace")  # half a character may be echoed
-    return Response(content, status, headers, "application/json")
-
-
-def refused(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    """Return an error as JSON on one line."""
-    return reply({"error": _line(message)}, status, headers)
-
-
 def _job(model: Served, asked: Asked) -> Job:
     """Check a request's texts, and count their tokens.
 
@@ -281,10 +280,6 @@ def _sequences(texts: list[Any]) -> Iterator[str]:
             yield from (f"{text[0]} {candidate}" for candidate in text[1])
         else:
             yield " ".join(text)
-
-
-def _line(what: object) -> str:
-    return " ".join(str(what).split())
 
 
 _POLICY = (

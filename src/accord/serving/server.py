@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import signal
 import threading
@@ -54,19 +53,6 @@ def serve(service: Service, host: str, port: int, say: Say) -> None:
         raise UsageError(
             f"can't listen at {host}:{port}: is it in use, or another machine's?"
         ) from None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's alone.
-
-    Example:
-        >>> [is_loopback(host) for host in ("127.0.0.1", "localhost", "::1", "0.0.0.0")]
-        [True, True, True, False]
-    """
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class _Server(uvicorn.Server):

@@ -1,0 +1,181 @@
+"""Twenty slow, half or broken connections: others are answered meanwhile, and all is freed."""
+
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from client import Client, sent, until
+
+from accord.serving.requests import Limits
+
+SECONDS = 1.0
+FILES = Path("/proc/self/fd")
+GOOD = json.dumps({"texts": ["a good b"]}).encode()
+WHOLE = sent(GOOD)
+HEAD, HALF = WHOLE[: -len(GOOD)], WHOLE[:-5]
+MANY = sent(json.dumps({"texts": ["a good paris"] * 256, "probabilities": True}).encode())
+CHUNKS = sent(b"").replace(b"content-length: 0", b"transfer-encoding: chunked")
+Broken = Callable[[socket.socket], object]
+
+
+def silent(*parts: bytes) -> Broken:
+    """Send these, and then nothing until the service ends it."""
+
+    def connection(it: socket.socket) -> None:
+        for part in parts:
+            it.sendall(part)
+        rest(it)
+
+    return connection
+
+
+def crumbs(first: bytes, then: bytes) -> Broken:
+    """Send the first at once, and the rest byte by byte."""
+
+    def connection(it: socket.socket) -> None:
+        it.sendall(first)
+        for byte in then * 1000:
+            it.sendall(bytes([byte]))
+            time.sleep(0.05)
+
+    return connection
+
+
+def closed(part: bytes) -> Broken:
+    """Send a part, and close."""
+    return lambda it: it.sendall(part)
+
+
+def reset(part: bytes) -> Broken:
+    """Send a part, and reset the connection."""
+
+    def connection(it: socket.socket) -> None:
+        it.sendall(part)
+        it.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    return connection
+
+
+def half_closed(part: bytes) -> Broken:
+    """Send a part, say that there is no more, and wait."""
+
+    def connection(it: socket.socket) -> None:
+        it.sendall(part)
+        it.shutdown(socket.SHUT_WR)
+        rest(it)
+
+    return connection
+
+
+def reset_in_an_answer(it: socket.socket) -> None:
+    it.sendall(MANY)
+    it.recv(10)
+    it.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def deaf(it: socket.socket) -> None:
+    """Ask for as much as nobody's buffers hold, and never read."""
+    with suppress(TimeoutError):
+        for _ in range(300):
+            it.sendall(MANY)
+
+
+def crumbling_reader(it: socket.socket) -> None:
+    """Ask for much, and read a byte at a time."""
+    it.settimeout(0.05)
+    pending = MANY * 300
+    while True:
+        with suppress(TimeoutError):
+            pending = pending[it.send(pending) :]
+        with suppress(TimeoutError):
+            assert it.recv(1), "the service ended it"
+
+
+def rest(it: socket.socket) -> None:
+    while it.recv(65536):
+        pass
+
+
+BROKEN: dict[str, Broken] = {
+    "silence": silent(),
+    "a line end": silent(b"\r\n"),
+    "half a request line": silent(b"POST /v1/an"),
+    "half a head": silent(HEAD[:-10]),
+    "a head without its body": silent(HEAD),
+    "half a body": silent(HALF),
+    "half a chunk": silent(CHUNKS, b"20\r\n{"),
+    "chunks without end": crumbs(CHUNKS, b"1\r\n \r\n"),
+    "a head byte by byte": crumbs(b"", HEAD),
+    "a body byte by byte": crumbs(HEAD.replace(b": 23", b": 9999"), b" "),
+    "headers without end": crumbs(HEAD[:-2], b"a: b\r\n"),
+    "a whole one, and half of the next": silent(WHOLE, HALF),
+    "closed before its body": closed(HEAD),
+    "closed in its body": closed(HALF),
+    "closed before its answer": closed(WHOLE),
+    "several at once, then closed": closed(WHOLE * 20),
+    "reset in its body": reset(HALF),
+    "reset before its answer": reset(MANY),
+    "reset in its answer": reset_in_an_answer,
+    "half closed in its body": half_closed(HALF),
+    "a broken chunk, then silence": silent(CHUNKS, b"xyz\r\n"),
+    "what is refused unread, then silence": silent(HEAD.replace(b": 23", b": 99999999")),
+    "TLS, then silence": silent(bytes.fromhex("16030100c8010000c40303")),
+}
+UNREAD: dict[str, Broken] = {
+    "answers that nobody reads": deaf, "answers read byte by byte": crumbling_reader,
+}  # fmt: skip
+
+
+def break_off(client: Client, broken: Broken) -> None:
+    with client.connected() as connection, suppress(OSError, AssertionError):
+        broken(connection)
+
+
+def all_is_freed(client: Client) -> bool:
+    service, state = client.service, client.server.server_state
+    held = state.connections, state.tasks, service.batcher
+    return not any(map(len, held)) and service.measures.open._value.get() == 0
+
+
+def held_off(client: Client, *broken: Broken) -> None:
+    """Let connections break side by side, ask meanwhile, and see that nothing is left of them."""
+    threads = [threading.Thread(target=break_off, args=(client, each)) for each in broken]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert client.ask("POST", "/v1/answer", GOOD).status == 200
+        time.sleep(0.05)
+    until(lambda: all_is_freed(client))
+    assert client.ask("POST", "/v1/answer", GOOD).status == 200
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=[*BROKEN])
+@pytest.mark.slow
+def test_it_disturbs_nobody_and_is_freed(serve, broken):
+    held_off(serve(limits=Limits(seconds=SECONDS)), broken)
+
+
+def test_all_together_disturb_nobody_and_are_freed(serve):
+    held_off(serve(limits=Limits(seconds=SECONDS)), *BROKEN.values())
+
+
+@pytest.mark.parametrize("broken", UNREAD.values(), ids=[*UNREAD])
+@pytest.mark.slow
+def test_answers_that_are_not_taken_hold_nothing(serve, broken):
+    held_off(serve(limits=Limits(seconds=SECONDS)), broken)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FILES.exists(), reason="only Linux lists a process's files there")
+def test_a_hundred_leave_no_file_open(serve):
+    client = serve(limits=Limits(seconds=SECONDS))
+    held_off(client, *BROKEN.values())
+    before = len([*FILES.iterdir()])
+    held_off(client, *[*BROKEN.values()] * 5)
+    assert len([*FILES.iterdir()]) <= before
