@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from client import Client, sent, until
 
+from accord.serving.connections import Connection
 from accord.serving.requests import Limits
 
 SECONDS = 1.0
@@ -179,3 +180,33 @@ def test_a_hundred_leave_no_file_open(serve):
     before = len([*FILES.iterdir()])
     held_off(client, *[*BROKEN.values()] * 5)
     assert len([*FILES.iterdir()]) <= before
+
+
+class Buffer:
+    """Stands in for a transport that has so many bytes to send at each look."""
+
+    def __init__(self, *sizes: int) -> None:
+        self.sizes, self.aborted = [*sizes], False
+
+    def get_write_buffer_size(self) -> int:
+        return self.sizes.pop(0)
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.mark.parametrize(("sizes", "aborted"), [
+    ([100_000, 83_000, 60_000, 30_000, 10_000, 0], False), ([0, 0], False), ([5_000, 5_000], True),
+    ([100_000, 99_000], True), ([100_000, 100_000], True), ([100_000, 83_000, 82_999], True),
+])  # fmt: skip
+def test_an_answer_has_to_be_taken_at_some_speed(sizes, aborted):
+    connection = Connection.__new__(Connection)
+    connection.transport = buffer = Buffer(*sizes[1:])
+
+    class Loop:
+        def call_later(self, seconds, function, left):
+            function(left)
+
+    connection.loop = Loop()
+    connection._abandon(sizes[0])
+    assert (buffer.aborted, buffer.sizes) == (aborted, [])

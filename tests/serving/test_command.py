@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +15,7 @@ from client import Client, sent, until
 
 from accord.cli.serve import find_token, serve
 from accord.errors import UsageError
-from accord.serving.hosts import is_loopback
+from accord.serving.hosts import checked_hosts, is_loopback
 from accord.serving.models import content_hash, named
 
 
@@ -37,13 +37,30 @@ class Process:
                 return found.groups()[0] if found.groups() else line
         raise AssertionError(f"no line {pattern!r}; exit status {self.process.wait()}")
 
+    def end(self) -> str:
+        """Let it end; return the rest of what it said."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.communicate(timeout=30)[1]
+
 
 @pytest.fixture
-def process(save) -> Iterator[Process]:
-    started = Process(save("first"), "--seconds", "5")
-    yield started
-    started.process.kill()
-    started.process.communicate()
+def started() -> Iterator[Callable[..., Process]]:
+    """Start services, by `accord serve`'s arguments, that end with the test."""
+    all_of_them: list[Process] = []
+
+    def start(*arguments: object) -> Process:
+        all_of_them.append(Process(*arguments))
+        return all_of_them[-1]
+
+    yield start
+    for each in all_of_them:
+        each.process.kill()
+        each.process.communicate()
+
+
+@pytest.fixture
+def process(save, started) -> Process:
+    return started(save("first"), "--seconds", "5")
 
 
 def test_signals_exchange_models_and_end_it_once_all_is_answered(process, save):
@@ -110,3 +127,46 @@ def test_the_hash_is_of_names_and_contents(save):
     assert content_hash(one) == content_hash(again) != content_hash(other)
     (one / "more.txt").write_text("")
     assert content_hash(one) != content_hash(again)
+
+
+def asked_with_secrets(client: Client) -> None:
+    """Ask well and wrongly, with a text that nobody should find."""
+    assert client.answer(["a hidden b"], probabilities=True).status == 200
+    assert client.ask("POST", "/v1/answer/mood", {"texts": ["a hidden c"]}).status == 200
+    assert client.answer([["hidden", "d"]], tasks=["mood"]).status == 422
+    assert client.ask("POST", "/v1/answer", b"{hidden").status == 400
+    assert client.ask("GET", "/v1/hidden?hidden").status == 404
+    assert client.raw(b"hidden\r\n\r\n").startswith(b"HTTP/1.1 400")
+
+
+def test_no_text_is_logged_unless_asked_for(save, started):
+    quiet, loud = started(save("first")), started(save("first"), "--log-texts")
+    asked_with_secrets(quiet.client)
+    assert "hidden" not in quiet.end()
+    asked_with_secrets(loud.client)
+    lines = [json.loads(line) for line in loud.end().splitlines() if line.startswith("{")]
+    assert [(line["path"], line["status"], line.get("texts")) for line in lines] == [
+        ("/v1/answer", 200, ["a hidden b"]),
+        ("/v1/answer/mood", 200, ["a hidden c"]),
+        ("/v1/answer", 422, [["hidden", "d"]]),
+        ("/v1/answer", 400, None),
+    ]
+    assert [line.get("tasks") for line in lines] == [None, ["mood"], ["mood"], None]
+
+
+def test_without_a_token_only_names_of_this_machine_lead_to_it(save, started):
+    plain = started(save("first")).client
+    behind = started(save("first"), "--allow-host", "a.example", "--allow-host", "b.example").client
+    said = [
+        [client.ask("GET", "/health", headers={"host": host}).status
+         for host in (f"localhost:{client.port}", "a.example", "b.example:443", "c.example")]
+        for client in (plain, behind)
+    ]  # fmt: skip
+    assert said == [[200, 421, 421, 421], [200, 200, 200, 421]]
+
+
+def test_which_hosts_are_checked():
+    assert checked_hosts("127.0.0.1", False, ()) == frozenset()
+    assert checked_hosts("::1", False, ("A.example:80",)) == {"a.example"}
+    assert checked_hosts("127.0.0.1", True, ()) is checked_hosts("0.0.0.0", False, ()) is None
+    assert checked_hosts("0.0.0.0", True, ("a.example",)) == {"a.example"}

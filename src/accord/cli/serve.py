@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     " token at a loopback address only localhost, 127.0.0.1 and [::1] may be named else.",
 )  # fmt: skip
 @click.option("--reload", is_flag=True, help="Let POST /v1/reload load folders that changed.")
+@click.option("--log-texts", is_flag=True,
+              help="Log requests for answers with their texts, a line of JSON on stderr each.",
+)  # fmt: skip
 @click.option("--body-bytes", default=1 << 20, show_default=True, type=click.IntRange(1))
 @click.option("--texts", default=256, show_default=True, type=click.IntRange(1),
               help="Of one request.")  # fmt: skip
@@ -58,6 +61,7 @@ def serve(
     token_file: Path | None,
     allow_host: tuple[str, ...],
     reload: bool,
+    log_texts: bool,
     body_bytes: int,
     texts: int,
     characters: int,
@@ -81,6 +85,7 @@ def serve(
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from accord.serving.app import Service
     from accord.serving.hosts import checked_hosts, is_loopback
+    from accord.serving.logs import to_stderr
     from accord.serving.requests import Limits
     from accord.serving.server import serve as run
 
@@ -93,7 +98,8 @@ def serve(
     at_once = threads or (1 if choose_device(device).type == "cuda" else default_threads(1))
     limits = Limits(body_bytes, texts, characters, seconds, waiting)
     hosts = checked_hosts(host, token is not None, allow_host)
-    run(Service(served, limits, at_once, token, reload, hosts), host, port, tell)
+    log = to_stderr if log_texts else None
+    run(Service(served, limits, at_once, token, reload, hosts, log), host, port, tell)
 
 
 def find_token(file: Path | None) -> str | None:

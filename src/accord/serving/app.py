@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -23,14 +23,15 @@ from accord.errors import AccordError, UsageError
 from accord.evaluation.passes import tokens_of_a_pass
 from accord.serving.batching import Answers, Batcher, FullError, Job
 from accord.serving.gate import Gate
+from accord.serving.logs import Log, logged
 from accord.serving.measures import Measures
 from accord.serving.models import Models, Served
 from accord.serving.openapi import described
 from accord.serving.replies import one_line, refused, reply
 from accord.serving.requests import Asked, Limits, Refused, read
+from accord.serving.tokens import sequence_tokens
 
 ANSWER, ANSWER_TASK = "/v1/answer", "/v1/answer/{task}"
-_SPECIAL = 3  # tokens that a text has beside its own, at most
 _OPEN = ("/", "/health", "/ready")  # to whoever can reach it
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -46,6 +47,7 @@ class Service:
         token: that requests have to name; None asks for none.
         reloads: whether a request may have the models loaded anew.
         hosts: names that requests may have for their host, beside this machine's own; None: any.
+        log: is told of each request for answers, with its texts; None: nobody is.
         ready: whether new requests are taken.
     """
 
@@ -55,6 +57,7 @@ class Service:
     token: str | None = None
     reloads: bool = False
     hosts: frozenset[str] | None = None
+    log: Log | None = None
     ready: bool = True
 
     def __post_init__(self) -> None:
@@ -68,15 +71,17 @@ class Service:
     async def answer(self, request: Request) -> Response:
         """Answer texts."""
         asked = read(await self._body(request), self.limits, request.path_params.get("task"))
+        request.state.asked = asked
         model = self._model(asked)
-        job = await run_in_threadpool(_job, model, asked)
+        job, tokens = await run_in_threadpool(_job, model, asked)
         try:
             self.batcher.submit(job)
         except FullError:
             what = f"{self.limits.waiting:,} requests wait already; ask again later"
             raise Refused(503, what, {"Retry-After": "1"}) from None
         answers = await _while_connected(request, asyncio.wrap_future(job.answers))
-        return reply({"model": model.name, "hash": model.hash, "answers": answers})
+        by = {"model": model.name, "hash": model.hash}
+        return reply({**by, "tokens": tokens, "answers": answers})
 
     async def list_models(self, request: Request) -> Response:
         """Say which models there are."""
@@ -161,7 +166,10 @@ class Service:
                 response = refused(500, f"a bug in Accord: {type(error).__name__}")
                 request.app.state.report(error)
             self.measures.open.dec()
-            self.measures.answered(path, response.status_code, time.perf_counter() - begun)
+            seconds = time.perf_counter() - begun
+            self.measures.answered(path, response.status_code, seconds)
+            if self.log is not None and path in (ANSWER, ANSWER_TASK):
+                self.log(logged(request, response.status_code, seconds))
             return response
 
         return answer
@@ -257,29 +265,21 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
     return refused(405, what, {"Allow": allowed})
 
 
-def _job(model: Served, asked: Asked) -> Job:
+def _job(model: Served, asked: Asked) -> tuple[Job, list[int]]:
     """Check a request's texts, and count their tokens.
+
+    Returns:
+        What is to be computed, and how many tokens each text has.
 
     Raises:
         UsageError: if its tasks don't take them.
     """
     model.predictor.check(asked.texts, asked.tasks)
-    strings = [*_sequences(asked.texts)]
-    encoded = model.predictor.tokenizer.encode_batch_fast(strings, add_special_tokens=False)
+    tokens = sequence_tokens(model.predictor, asked.texts, asked.tasks)
     longest = model.predictor.assembler.max_length
-    tokens = sum(min(len(each.ids) + _SPECIAL, longest) for each in encoded)
-    return Job(model, asked.texts, asked.tasks, asked.probabilities, tokens)
-
-
-def _sequences(texts: list[Any]) -> Iterator[str]:
-    """Yield what the encoder reads of each text: of one with candidates, it with each of them."""
-    for text in texts:
-        if isinstance(text, str):
-            yield text
-        elif len(text) == 2 and isinstance(text[1], list):
-            yield from (f"{text[0]} {candidate}" for candidate in text[1])
-        else:
-            yield " ".join(text)
+    read = sum(min(each, longest) for of_text in tokens for each in of_text)
+    job = Job(model, asked.texts, asked.tasks, asked.probabilities, read)
+    return job, [*map(sum, tokens)]
 
 
 _POLICY = (

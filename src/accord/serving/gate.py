@@ -50,6 +50,8 @@ class Gate:
         if scope["http_version"] not in ("1.0", "1.1"):
             what = f"HTTP {scope['http_version']} is not spoken here; 1.1 is"
             raise Refused(505, what, {"Connection": "close"})  # what follows is in it too
+        if not scope["path"].isprintable():  # a line's end behind a path would match it too
+            raise Refused(404, f"no path {scope['path']!a:.80}: it holds characters of no name")
         if "content-length" in headers and "transfer-encoding" in headers:
             what = "content-length and transfer-encoding say each how long the body is"
             raise Refused(400, f"{what}; allowed: one of them")
