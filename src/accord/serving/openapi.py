@@ -38,11 +38,11 @@ def described(limits: Limits, with_token: bool) -> Table:
                 "operationId": "reload", "summary": "Load the models whose folders changed.",
                 "responses": _responses("Reloaded", 401, 403, 409),
             }},
-            "/health": _get("health", "Whether the process lives.", "Status"),
-            "/ready": _get("ready", "Whether requests are answered.", "Status", 503),
+            "/health": _open("health", "Whether the process lives.", "Status"),
+            "/ready": _open("ready", "Whether requests are answered.", "Status", 503),
             "/metrics": _get("metrics", "What was counted, for Prometheus.", _PLAIN),
             "/openapi.json": _get("openapi", "This description.", "Description"),
-            "/": _get("page", "A page to try it.", _PAGE),
+            "/": _open("page", "A page to try it.", _PAGE),
         },
         "components": {
             "schemas": _schemas(limits),
@@ -164,3 +164,10 @@ def _get(name: str, summary: str, schema: str, *refusals: int) -> Table:
     return {"get": {
         "operationId": name, "summary": summary, "responses": _responses(schema, 401, *refusals),
     }}  # fmt: skip
+
+
+def _open(name: str, summary: str, schema: str, *refusals: int) -> Table:
+    """Describe a path that asks for no token."""
+    described: Table = _get(name, summary, schema, *refusals)["get"]
+    del described["responses"]["401"]
+    return {"get": {**described, "security": []}}
