@@ -155,6 +155,8 @@ def test_a_folder_that_changed_is_exchanged_when_asked_and_not_before(serve, sav
     before = client.answer(["a good b"]).value
     save("first", 5)
     assert client.answer(["a good b"]).value == before
+    foreign = client.ask("POST", "/v1/reload", headers={"sec-fetch-site": "cross-site"})
+    assert (foreign.status, "another site" in foreign.value["error"]) == (403, True)
     assert client.ask("POST", "/v1/reload").value == {"reloaded": ["first"]}
     after = client.answer(["a good b"]).value
     assert after["hash"] != before["hash"]

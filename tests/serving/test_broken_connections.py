@@ -179,7 +179,7 @@ def test_a_hundred_leave_no_file_open(serve):
     held_off(client, *BROKEN.values())
     before = len([*FILES.iterdir()])
     held_off(client, *[*BROKEN.values()] * 5)
-    assert len([*FILES.iterdir()]) <= before
+    until(lambda: len([*FILES.iterdir()]) <= before)  # the last one's is closed in a moment
 
 
 class Buffer:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from click.testing import CliRunner
 from client import Client, sent, until
+from wrong_requests import WRONG
 
 from accord.cli.serve import find_token, serve
 from accord.errors import UsageError
@@ -170,3 +171,13 @@ def test_which_hosts_are_checked():
     assert checked_hosts("::1", False, ("A.example:80",)) == {"a.example"}
     assert checked_hosts("127.0.0.1", True, ()) is checked_hosts("0.0.0.0", False, ()) is None
     assert checked_hosts("0.0.0.0", True, ("a.example",)) == {"a.example"}
+
+
+def test_nothing_that_is_asked_wrongly_is_said_on_standard_error(save, started):
+    service = started(save("first"))
+    for sent_bytes, status, _ in WRONG.values():
+        received = service.client.raw(sent_bytes, end=True)
+        assert received.startswith(f"HTTP/1.1 {status} ".encode())
+        assert b"uvicorn" not in received
+    assert service.end() == ""
+    assert service.process.returncode == 0

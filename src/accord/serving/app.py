@@ -91,6 +91,8 @@ class Service:
         """Load the models whose folders changed."""
         if not self.reloads:
             raise Refused(403, "this service takes no reloads; 'accord serve --reload' does")
+        if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            raise Refused(403, "a page of another site may not ask for this")
         try:
             return reply({"reloaded": await run_in_threadpool(self.models.reload)})
         except AccordError as error:

@@ -37,4 +37,5 @@ def logged(request: Request, status: int, seconds: float) -> dict[str, Any]:
 def to_stderr(said: Mapping[str, Any]) -> None:
     """Write a line of JSON, in ASCII: texts may hold anything, and half a character too."""
     with suppress(OSError):  # nobody reads it any more: that is no reason not to answer
-        print(json.dumps(said), file=sys.stderr, flush=True)
+        sys.stderr.write(f"{json.dumps(said)}\n")  # at once: other processes may write there too
+        sys.stderr.flush()

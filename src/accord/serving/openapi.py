@@ -59,7 +59,7 @@ _PLAIN, _PAGE = "text/plain", "text/html"
 _MEANINGS = {
     400: "The body is no JSON, or the request no HTTP.",
     401: "The token is missing or wrong.",
-    403: "The service takes no reloads.",
+    403: "The service takes no reloads, or none from another site's page.",
     404: "No such model or path.",
     408: "The request was not there in time.",
     409: "A folder can't be loaded: all models stay as they were.",
