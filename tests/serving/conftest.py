@@ -59,12 +59,12 @@ def serving(save: Save) -> Iterator[Callable[..., Client]]:
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
     failures: list[Exception] = []
 
-    def start(folders: dict[str, Path] | None = None, **settings: Any) -> Client:
+    def start(folders: dict[str, Path] | None = None, most: int = 500, **settings: Any) -> Client:
         service = Service(Models(folders or {"first": save("first")}), **settings)
         client = Client(0)
         config = uvicorn.Config(
             make_app(service, failures.append), host="127.0.0.1", port=0, ws="none",
-            http=patient(service.limits.seconds), log_config=None, access_log=False,
+            http=patient(service.limits.seconds, most), log_config=None, access_log=False,
         )  # fmt: skip
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)

@@ -1,18 +1,20 @@
 """Twenty slow, half or broken connections: others are answered meanwhile, and all is freed."""
 
+import errno
 import json
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from client import Client, sent, until
 
 from accord.serving.connections import Connection
+from accord.serving.faults import teller
 from accord.serving.requests import Limits
 
 SECONDS = 1.0
@@ -210,3 +212,61 @@ def test_an_answer_has_to_be_taken_at_some_speed(sizes, aborted):
     connection.loop = Loop()
     connection._abandon(sizes[0])
     assert (buffer.aborted, buffer.sizes) == (aborted, [])
+
+
+def test_of_too_many_connections_the_one_goes_that_has_waited_longest(serve):
+    client = serve(limits=Limits(seconds=60.0), most=2)
+    first = client.connected()
+    first.sendall(HALF)  # a byte more does not make it younger
+    until(lambda: len(client.server.server_state.connections) == 1)
+    second = client.connected()
+    until(lambda: len(client.server.server_state.connections) == 2)
+    first.sendall(b" ")
+    assert client.ask("GET", "/health").status == 200
+    assert first.recv(1) == b""
+    second.sendall(WHOLE)
+    assert second.recv(100).startswith(b"HTTP/1.1 200")
+    first.close()
+    second.close()
+
+
+def test_many_that_come_at_once_make_room_for_each_other(serve):
+    client = serve(limits=Limits(seconds=60.0), most=10)
+    state = client.server.server_state
+    with ExitStack() as silent:
+        for _ in range(50):
+            silent.enter_context(client.connected())
+        until(lambda: len(state.connections) == 10)
+        assert client.ask("GET", "/health").status == 200
+        until(lambda: len(state.connections) <= 10)
+
+
+def test_where_all_connections_are_being_answered_another_is_told_so(serve):
+    client, held = serve(limits=Limits(seconds=60.0), most=1), threading.Event()
+    predictor = client.service.models.get("first").predictor
+    plain = predictor.records
+
+    def slow(*arguments):
+        held.wait(30)
+        return plain(*arguments)
+
+    predictor.records = slow
+    with client.connected() as busy:
+        busy.sendall(WHOLE)
+        until(lambda: client.service.measures.open._value.get() == 1)
+        told = client.raw()
+        held.set()
+        assert busy.recv(100).startswith(b"HTTP/1.1 200")
+    assert told.startswith(b"HTTP/1.1 503")
+    assert told.endswith(b'{"error": "1 connections are open; ask again later"}\n')
+
+
+def test_faults_of_no_request_are_lines_and_each_now_and_then():
+    lines, now = [], [0.0]
+    tell = teller(lines.append, lambda: now[0])
+    for seconds in (0.0, 1.0, 9.0, 11.0):
+        now[0] = seconds
+        tell(None, {"exception": OSError(errno.EMFILE, "Too many open files")})
+        tell(None, {"exception": ValueError("somebody's text")})
+    files = "no further connections for a moment: as many files are open as may be"
+    assert lines == [files, "a fault outside of any request: ValueError"] * 2

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 from click.testing import CliRunner
@@ -23,8 +24,10 @@ from accord.serving.models import content_hash, named
 class Process:
     """A service in a process of its own."""
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, files: int | None = None) -> None:
         command = [sys.executable, "-c", "from accord.cli import main; main()", "serve"]
+        if files is not None:
+            command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
         self.process = subprocess.Popen(
             [*command, *map(str, arguments), "--port", "0"], stderr=subprocess.PIPE, text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -49,8 +52,8 @@ def started() -> Iterator[Callable[..., Process]]:
     """Start services, by `accord serve`'s arguments, that end with the test."""
     all_of_them: list[Process] = []
 
-    def start(*arguments: object) -> Process:
-        all_of_them.append(Process(*arguments))
+    def start(*arguments: object, files: int | None = None) -> Process:
+        all_of_them.append(Process(*arguments, files=files))
         return all_of_them[-1]
 
     yield start
@@ -181,3 +184,14 @@ def test_nothing_that_is_asked_wrongly_is_said_on_standard_error(save, started):
         assert b"uvicorn" not in received
     assert service.end() == ""
     assert service.process.returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="only Unix limits a process's files")
+def test_more_connections_than_files_shut_nobody_out(save, started):
+    service = started(save("first"), "--seconds", "60", files=200)
+    with ExitStack() as silent:
+        for number in range(400):
+            silent.enter_context(service.client.connected())
+            if number % 100 == 99:
+                assert service.client.answer(["a good b"]).status == 200
+    assert service.end() == ""

@@ -1,4 +1,5 @@
-"""Connections that are slow, or speak no HTTP: one line of JSON answers them, then they close."""
+"""Connections that are slow, too many, or speak no HTTP: they are told so in one line of JSON, and
+close."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _LEAST = 1 << 14  # bytes of an answer that have to be taken in the time of a request
+_FILES, _AT_ONCE = 1 << 14, 2200  # open at once; uvicorn's backlog, and a model's files
 _REST, _REST_SECONDS = 1 << 23, 2.0  # bytes and time of a refused request's rest
 
 
@@ -21,9 +23,13 @@ class Connection(H11Protocol):
 
     Attributes:
         seconds: that a request may take, from its first byte to its last.
+        most: connections that there may be; of more the one goes that has sent nothing whole for
+            the longest time.
     """
 
     seconds: ClassVar[float] = 10.0
+    most: ClassVar[int] = 500
+    _since: float = 0.0  # when it last began to wait for a request
     _deadline: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
@@ -31,7 +37,22 @@ class Connection(H11Protocol):
         """Wait for the first request."""
         self._socket = _Transport(transport, self._is_sending, min(self.seconds, _REST_SECONDS))
         super().connection_made(self._socket)  # type: ignore[arg-type]
+        self._since = self.loop.time()
         self._wait()
+        if len(self.connections) > self.most:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """End the connection that has waited longest; this one, where all others are answered."""
+        waiting = [
+            each
+            for each in self.connections
+            if isinstance(each, Connection) and each is not self and each._is_waiting()
+        ]
+        if waiting:
+            min(waiting, key=lambda each: each._since).transport.abort()
+        else:
+            self._refuse(503, f"{self.most:,} connections are open; ask again later")
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
@@ -59,6 +80,7 @@ class Connection(H11Protocol):
             self._unread.cancel()
         size = self.transport.get_write_buffer_size()
         self._unread = self.loop.call_later(self.seconds, self._abandon, size)
+        self._since = self.loop.time()
         self._wait()
 
     def _abandon(self, left: int) -> None:
@@ -75,6 +97,10 @@ class Connection(H11Protocol):
         status = getattr(error, "error_status_hint", 400)
         what = str(error or msg).partition(": bytearray")[0]
         self._refuse(status, f"this is no HTTP request that can be read: {what}")
+
+    def _is_waiting(self) -> bool:
+        """Whether a request, or its rest, is awaited."""
+        return self._deadline is not None and not self.transport.is_closing()
 
     def _is_sending(self) -> bool:
         """Whether the other side may not be done with its request."""
@@ -172,6 +198,19 @@ class _Transport:
             self._timer.cancel()
 
 
-def patient(seconds: float) -> type[Connection]:
-    """Return connections that wait so long for a request."""
-    return type("Connection", (Connection,), {"seconds": seconds})
+def patient(seconds: float, most: int = Connection.most) -> type[Connection]:
+    """Return connections that wait so long for a request, and of which there may be so many."""
+    return type("Connection", (Connection,), {"seconds": seconds, "most": most})
+
+
+def room() -> int:
+    """Return how many connections this process has room for, beside those that come all at once
+    before one of them is looked at; raises its limit of open files as far as it may."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return 10_000
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return max(files - _AT_ONCE, files // 2)

@@ -17,7 +17,8 @@ import uvicorn
 
 from accord.errors import AccordError, UsageError
 from accord.serving.app import Service, make_app
-from accord.serving.connections import patient
+from accord.serving.connections import patient, room
+from accord.serving.faults import teller
 
 Say = Callable[[str], object]
 _GRACE = 30  # seconds that a service which ends waits for what it was asked
@@ -43,7 +44,7 @@ def serve(service: Service, host: str, port: int, say: Say) -> None:
     warnings.simplefilter("ignore")  # of texts that are cut: one line each would flood a log
     app = make_app(service, lambda error: say(_bug(error)))
     config = uvicorn.Config(
-        app, host=host, port=port, http=patient(service.limits.seconds), ws="none",
+        app, host=host, port=port, http=patient(service.limits.seconds, room()), ws="none",
         log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE,
     )  # fmt: skip
     server = _Server(config, service, say)
@@ -82,6 +83,7 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: Any = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(teller(self._say))
         await super().startup(sockets)
         if self.should_exit:
             return
