@@ -188,9 +188,9 @@ def test_nothing_that_is_asked_wrongly_is_said_on_standard_error(save, started):
 
 @pytest.mark.skipif(os.name == "nt", reason="only Unix limits a process's files")
 def test_more_connections_than_files_shut_nobody_out(save, started):
-    service = started(save("first"), "--seconds", "60", files=200)
+    service = started(save("first"), "--seconds", "60", files=400)
     with ExitStack() as silent:
-        for number in range(400):
+        for number in range(800):
             silent.enter_context(service.client.connected())
             if number % 100 == 99:
                 assert service.client.answer(["a good b"]).status == 200
