@@ -4,12 +4,15 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+
+import uvicorn
 
 from accord.serving.app import Service
 
@@ -24,7 +27,7 @@ class Reply(NamedTuple):
 
 def sent(body: bytes, *headers: str) -> bytes:
     """A request for answers as it goes over the wire."""
-    lines = ["POST /v1/answer HTTP/1.1", "host: a", "content-type: application/json",
+    lines = ["POST /v1/answer HTTP/1.1", "host: localhost", "content-type: application/json",
              f"content-length: {len(body)}", *headers]  # fmt: skip
     return "\r\n".join([*lines, "", ""]).encode() + body
 
@@ -34,6 +37,7 @@ class Client:
 
     service: Service
     failures: list[Exception]
+    server: uvicorn.Server
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -58,16 +62,35 @@ class Client:
     def answer(self, texts: Sequence[object], **more: object) -> Reply:
         return self.ask("POST", "/v1/answer", {"texts": texts, **more})
 
-    def raw(self, *parts: bytes, pause: float = 0.0) -> bytes:
-        """Send bytes, and return all that comes back until the service closes the connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+    def connected(self) -> socket.socket:
+        """A connection to it."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def raw(self, *parts: bytes, pause: float = 0.0, end: bool = False) -> bytes:
+        """Send bytes, and return all that comes back until the service closes the connection.
+
+        Args:
+            parts: to be sent.
+            pause: after each, in seconds.
+            end: whether to say after a whole answer that nothing more is asked.
+        """
+        with self.connected() as connection:
             for part in parts:
                 connection.sendall(part)
                 time.sleep(pause)
             received = b""
             while chunk := connection.recv(65536):
                 received += chunk
+                if end and is_whole(received):
+                    connection.shutdown(socket.SHUT_WR)
         return received
+
+
+def is_whole(received: bytes) -> bool:
+    """Whether an answer is there to its end."""
+    head, _, content = received.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head)
+    return length is not None and len(content) >= int(length.group(1))
 
 
 def until(done: Callable[[], bool]) -> None:
@@ -81,8 +104,10 @@ def until(done: Callable[[], bool]) -> None:
 class Process:
     """A service in a process of its own."""
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, files: int | None = None) -> None:
         command = [sys.executable, "-c", "from accord.cli import main; main()", "serve"]
+        if files is not None:
+            command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
         self.process = subprocess.Popen(
             [*command, *map(str, arguments), "--port", "0"], stderr=subprocess.PIPE, text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -97,8 +122,7 @@ class Process:
         self.process.communicate()
         raise AssertionError(f"no line {pattern!r}; exit status {self.process.returncode}")
 
-    def end(self) -> int:
-        """Let it end by itself; return its status."""
-        self.process.terminate()
-        self.process.communicate()
-        return self.process.wait(60)
+    def end(self) -> str:
+        """Let it end by itself; return the rest of what it said."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.communicate(timeout=60)[1]

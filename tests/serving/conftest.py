@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,12 @@ PLACES = TokenTask(
 TASKS = (MOOD, GRADE, SAME, PLACES)
 
 
-@pytest.fixture
-def save(tmp_path: Path, tiny_encoder: Callable[..., BertEncoder]) -> Callable[..., Path]:
-    """Save a model of some tasks: (name, seed, tasks) -> its folder."""
-    (tmp_path / "vocab.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
+Save = Callable[..., Path]
+
+
+def saving(folder: Path, tiny_encoder: Callable[..., BertEncoder]) -> Save:
+    """Return what saves a model of some tasks: (name, seed, tasks) -> its folder."""
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
 
     def make(name: str, seed: int = 0, tasks: Sequence[Task] = TASKS) -> Path:
         torch.manual_seed(seed)
@@ -44,23 +47,24 @@ def save(tmp_path: Path, tiny_encoder: Callable[..., BertEncoder]) -> Callable[.
             for parameter in model.heads.parameters():
                 parameter.copy_(torch.randn_like(parameter))
         columns = {task.name: InputFormat(("x", "y")[: task.texts]) for task in tasks}
-        save_model(model, tmp_path / name, columns, 48, tmp_path)
-        return tmp_path / name
+        save_model(model, folder / name, columns, 48, folder)
+        return folder / name
 
     return make
 
 
-@pytest.fixture
-def serve(save: Callable[..., Path]) -> Iterator[Callable[..., Client]]:
-    """Serve models until the test ends: (folders by name, **settings) -> a client."""
+@contextmanager
+def serving(save: Save) -> Iterator[Callable[..., Client]]:
+    """Serve models for a while: (folders by name, **settings) -> a client."""
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
+    failures: list[Exception] = []
 
-    def start(folders: dict[str, Path] | None = None, **settings: Any) -> Client:
+    def start(folders: dict[str, Path] | None = None, most: int = 500, **settings: Any) -> Client:
         service = Service(Models(folders or {"first": save("first")}), **settings)
         client = Client(0)
         config = uvicorn.Config(
             make_app(service, failures.append), host="127.0.0.1", port=0, ws="none",
-            http=patient(service.limits.seconds), log_config=None, access_log=False,
+            http=patient(service.limits.seconds, most), log_config=None, access_log=False,
         )  # fmt: skip
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
@@ -68,17 +72,38 @@ def serve(save: Callable[..., Path]) -> Iterator[Callable[..., Client]]:
         while not server.started:
             time.sleep(0.005)
         client.port = server.servers[0].sockets[0].getsockname()[1]
-        client.service, client.failures = service, failures
+        client.service, client.failures, client.server = service, failures, server
         running.append((server, thread))
         return client
 
-    failures: list[Exception] = []
     yield start
     for server, thread in running:
         server.should_exit = True
         thread.join(30)
         assert not thread.is_alive()
     assert failures == []
+
+
+@pytest.fixture
+def save(tmp_path: Path, tiny_encoder: Callable[..., BertEncoder]) -> Save:
+    """Save a model of some tasks: (name, seed, tasks) -> its folder."""
+    return saving(tmp_path, tiny_encoder)
+
+
+@pytest.fixture
+def serve(save: Save) -> Iterator[Callable[..., Client]]:
+    """Serve models until the test ends: (folders by name, **settings) -> a client."""
+    with serving(save) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Callable[..., BertEncoder]
+) -> Iterator[Client]:
+    """A service for all tests of a file."""
+    with serving(saving(tmp_path_factory.mktemp("shared"), tiny_encoder)) as start:
+        yield start()
 
 
 @pytest.fixture

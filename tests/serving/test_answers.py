@@ -8,7 +8,6 @@ import pytest
 from client import until
 
 import accord
-from accord.serving.batching import Batcher, Job
 
 
 def test_answers_are_those_of_python(serve, save, texts):
@@ -71,69 +70,6 @@ def test_requests_that_wait_are_answered_together(serve, save, texts):
     assert 'accord_batch_requests_bucket{le="1.0"} 1.0' in client.ask("GET", "/metrics").value
 
 
-class Told:
-    """Keeps the sizes of batches."""
-
-    def __init__(self):
-        self.sizes = []
-
-    def passed(self, jobs, begun, ended):
-        self.sizes.append(len(jobs))
-
-    def waiting(self, requests):
-        self.most = max(getattr(self, "most", 0), requests)
-
-
-class Counting:
-    """Stands in for a model; waits until it may answer."""
-
-    def __init__(self):
-        self.free, self.predictor = threading.Event(), self
-
-    def records(self, texts, tasks, probabilities):
-        self.free.wait(30)
-        if "broken" in texts:
-            raise ValueError("broken")
-        return [{"t": text} for text in texts]
-
-
-def test_a_batch_holds_what_fits_and_no_other_s_question():
-    told, model, other = Told(), Counting(), Counting()
-    batcher = Batcher(1, 100, 50, told)
-    jobs = [Job(model, ["first"], None, False, 10)]
-    batcher.submit(jobs[0])
-    until(lambda: not len(batcher))
-    asked = [
-        (model, None, False, 60), (model, None, False, 60), (model, None, False, 30),
-        (other, None, False, 1), (model, ("t",), False, 1), (model, None, True, 1),
-        (model, None, False, 500),
-    ]  # fmt: skip
-    jobs += [Job(m, [f"{i}"], tasks, flag, size) for i, (m, tasks, flag, size) in enumerate(asked)]
-    for job in jobs[1:]:
-        batcher.submit(job)
-    model.free.set()
-    other.free.set()
-    assert [job.answers.result(30) for job in jobs[1:]] == [[{"t": f"{i}"}] for i in range(7)]
-    batcher.close()
-    assert told.sizes == [1, 2, 1, 1, 1, 1, 1]  # 60 and 30 tokens fit, and 60 comes next
-
-
-def test_one_that_fails_fails_alone():
-    told, model = Told(), Counting()
-    batcher = Batcher(1, 100, 50, told)
-    batcher.submit(Job(model, ["hold"], None, False, 1))
-    until(lambda: not len(batcher))
-    jobs = [Job(model, [text], None, False, 1) for text in ("a", "broken", "b")]
-    for job in jobs:
-        batcher.submit(job)
-    model.free.set()
-    assert jobs[0].answers.result(30) == [{"t": "a"}]
-    assert jobs[2].answers.result(30) == [{"t": "b"}]
-    with pytest.raises(ValueError, match="broken"):
-        jobs[1].answers.result(30)
-    batcher.close()
-
-
 def test_models_are_told_with_all_that_a_caller_needs(serve, save):
     client = serve({"one": save("one"), "two": save("two", 1)})
     first, second = client.ask("GET", "/v1/models").value["models"]
@@ -158,6 +94,8 @@ def test_a_folder_that_changed_is_exchanged_when_asked_and_not_before(serve, sav
     before = client.answer(["a good b"]).value
     save("first", 5)
     assert client.answer(["a good b"]).value == before
+    foreign = client.ask("POST", "/v1/reload", headers={"sec-fetch-site": "cross-site"})
+    assert (foreign.status, "another site" in foreign.value["error"]) == (403, True)
     assert client.ask("POST", "/v1/reload").value == {"reloaded": ["first"]}
     after = client.answer(["a good b"]).value
     assert after["hash"] != before["hash"]

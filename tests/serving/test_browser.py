@@ -62,7 +62,10 @@ def test_a_text_is_answered_by_every_task_by_keyboard_alone(serve, page):
     marks = [mark.evaluate("m => m.firstChild.textContent") for mark in shown.locator("mark").all()]
     assert marks == [entity["text"] for entity in answer["places"]["entities"]]
     assert '"texts":["a paris good b"]' in page.locator("#command").inner_text()
-    shot(page, "wide")
+    assert "6 tokens; " in page.locator("section.model .note").last.inner_text()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        shot(page, f"wide-{scheme}")
 
 
 def test_two_texts_are_a_pair_and_the_last_ones_come_back(serve, page):

@@ -24,3 +24,14 @@ def test_every_path_that_is_described_answers(serve):
             body = {"texts": ["a"]} if "requestBody" in what else None
             reply = client.ask(method.upper(), path.replace("{task}", "mood"), body)
             assert str(reply.status) in what["responses"], (path, reply)
+
+
+def test_the_description_says_which_paths_ask_for_the_token(serve):
+    client = serve(token="secret")
+    described = client.ask("GET", "/openapi.json", headers={"authorization": "Bearer secret"}).value
+    for path, methods in described["paths"].items():
+        for method, what in methods.items():
+            body = {"texts": ["a"]} if "requestBody" in what else None
+            asks = client.ask(method.upper(), path.replace("{task}", "mood"), body).status == 401
+            assert asks == ("401" in what["responses"]), path
+            assert asks == (what.get("security", described["security"]) == [{"token": []}]), path

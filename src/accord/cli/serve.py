@@ -37,7 +37,15 @@ if TYPE_CHECKING:
     "--token-file", type=PATH,
     help="A file that holds the token which requests have to name; or set ACCORD_TOKEN.",
 )  # fmt: skip
+@click.option(
+    "--allow-host", multiple=True, metavar="NAME",
+    help="A name by which requests may ask for this machine; may be given several times. Without a"
+    " token at a loopback address only localhost, 127.0.0.1 and [::1] may be named else.",
+)  # fmt: skip
 @click.option("--reload", is_flag=True, help="Let POST /v1/reload load folders that changed.")
+@click.option("--log-texts", is_flag=True,
+              help="Log requests for answers with their texts, a line of JSON on stderr each.",
+)  # fmt: skip
 @click.option("--body-bytes", default=1 << 20, show_default=True, type=click.IntRange(1))
 @click.option("--texts", default=256, show_default=True, type=click.IntRange(1),
               help="Of one request.")  # fmt: skip
@@ -58,7 +66,9 @@ def serve(
     device: str,
     precision: Precision,
     token_file: Path | None,
+    allow_host: tuple[str, ...],
     reload: bool,
+    log_texts: bool,
     body_bytes: int,
     texts: int,
     characters: int,
@@ -73,7 +83,7 @@ def serve(
     that take each text; / is a page to try it, /openapi.json describes all paths. SIGTERM ends it
     once all is answered, SIGHUP loads the models whose folders changed.
     """
-    from accord.serving.addresses import is_loopback
+    from accord.serving.hosts import checked_hosts, is_loopback
     from accord.serving.needed import check_installed
     from accord.serving.requests import Limits
     from accord.serving.settings import Settings, named
@@ -85,6 +95,7 @@ def serve(
     settings = Settings(
         named(models), workers, threads, device, precision,
         Limits(body_bytes, texts, characters, seconds, waiting, patience), token, reload,
+        checked_hosts(host, token is not None, allow_host), log_texts,
     )  # fmt: skip
     if workers > 1:
         from accord.serving.supervisor import supervise

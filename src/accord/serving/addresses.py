@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import sys
 from collections.abc import Sequence
@@ -56,16 +55,3 @@ def listening(sockets: Sequence[socket.socket]) -> str:
     urls = (f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             for host, port in places)  # fmt: skip
     return f"listening at {' and '.join(urls)}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's alone.
-
-    Example:
-        >>> [is_loopback(host) for host in ("127.0.0.1", "localhost", "::1", "0.0.0.0")]
-        [True, True, True, False]
-    """
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

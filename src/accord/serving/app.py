@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -15,6 +14,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -25,16 +25,19 @@ from accord.runs.devices import choose_device
 from accord.runs.memory import release_freed_memory
 from accord.runs.processors import default_threads
 from accord.serving.batching import Answers, Batcher, FullError, Job
+from accord.serving.gate import Gate
+from accord.serving.logs import Log, logged, to_stderr
 from accord.serving.measures import Measures
 from accord.serving.models import Models, Served
 from accord.serving.openapi import described
+from accord.serving.replies import one_line, refused, reply
 from accord.serving.requests import Asked, Limits, Refused, read
 from accord.serving.settings import Settings
+from accord.serving.tokens import sequence_tokens
 
 ANSWER, ANSWER_TASK = "/v1/answer", "/v1/answer/{task}"
 _CPU_TOKENS = 512  # of a pass: with more the last is answered later, and none earlier
 _AT_ONCE = 4000  # characters that take less than a millisecond to tokenise
-_SPECIAL = 3  # tokens that a text has beside its own, at most
 _OPEN = ("/", "/health", "/ready")  # to whoever can reach it
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -49,6 +52,8 @@ class Service:
         threads: passes at once.
         token: that requests have to name; None asks for none.
         reloads: whether a request may have the models loaded anew.
+        hosts: names that requests may have for their host, beside this machine's own; None: any.
+        log: is told of each request for answers, with its texts; None: nobody is.
         ready: whether new requests are taken.
         reload_models: does that, and returns their names.
     """
@@ -58,6 +63,8 @@ class Service:
     threads: int = 1
     token: str | None = None
     reloads: bool = False
+    hosts: frozenset[str] | None = None
+    log: Log | None = None
     ready: bool = True
 
     def __post_init__(self) -> None:
@@ -83,25 +90,30 @@ class Service:
         release_freed_memory()
         on_gpu = choose_device(settings.device).type == "cuda"
         threads = settings.threads or (1 if on_gpu else default_threads(settings.workers))
-        return cls(models, settings.limits, threads, settings.token, settings.reloads)
+        log = to_stderr if settings.logs_texts else None
+        return cls(
+            models, settings.limits, threads, settings.token, settings.reloads, settings.hosts, log
+        )
 
     # What the paths answer
 
     async def answer(self, request: Request) -> Response:
         """Answer texts."""
         asked = read(await self._body(request), self.limits, request.path_params.get("task"))
+        request.state.asked = asked
         model = self._model(asked)
         if asked.characters > _AT_ONCE:
-            job = await run_in_threadpool(_job, model, asked)
+            job, tokens = await run_in_threadpool(_job, model, asked)
         else:  # a thread would take longer to be told than to do it
-            job = _job(model, asked)
+            job, tokens = _job(model, asked)
         try:
             self.batcher.submit(job)
         except FullError as full:
             what = f"{len(self.batcher):,} requests wait already; ask again later"
             raise Refused(503, what, {"Retry-After": str(max(1, round(full.seconds)))}) from None
         answers = await _while_connected(request, asyncio.wrap_future(job.answers))
-        return reply({"model": model.name, "hash": model.hash, "answers": answers})
+        by = {"model": model.name, "hash": model.hash}
+        return reply({**by, "tokens": tokens, "answers": answers})
 
     async def list_models(self, request: Request) -> Response:
         """Say which models there are."""
@@ -111,10 +123,12 @@ class Service:
         """Load the models whose folders changed."""
         if not self.reloads:
             raise Refused(403, "this service takes no reloads; 'accord serve --reload' does")
+        if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            raise Refused(403, "a page of another site may not ask for this")
         try:
             return reply({"reloaded": await run_in_threadpool(self.reload_models)})
         except AccordError as error:
-            raise Refused(409, f"nothing was exchanged: {_line(error)}") from None
+            raise Refused(409, f"nothing was exchanged: {one_line(error)}") from None
 
     async def health(self, request: Request) -> Response:
         """Say that the process lives."""
@@ -145,13 +159,16 @@ class Service:
         try:
             return self.models.get(asked.model)
         except UsageError as error:
-            raise Refused(422 if asked.model is None else 404, _line(error)) from None
+            raise Refused(422 if asked.model is None else 404, one_line(error)) from None
 
     async def _body(self, request: Request) -> bytes:
         # A page of another site can't name this type unasked: nor can it ask in a user's name.
         kind = request.headers.get("content-type", "").partition(";")[0].strip()
         if kind.lower() != "application/json":
             raise Refused(415, f"the body is '{kind:.60}'; allowed: content-type: application/json")
+        coding = request.headers.get("content-encoding", "identity").strip().lower()
+        if coding != "identity":
+            raise Refused(415, f"content-encoding '{coding:.60}'; allowed: a body as it is")
         most, body = self.limits.body_bytes, bytearray()
         length = request.headers.get("content-length", "0")
         if length.isdecimal() and int(length) > most:
@@ -178,12 +195,15 @@ class Service:
             except asyncio.CancelledError:  # by the end of the service, that waits so long
                 response = refused(503, "the service ends", {"Retry-After": "1"})
             except AccordError as error:
-                response = refused(422, _line(error))
+                response = refused(422, one_line(error))
             except Exception as error:
                 response = refused(500, f"a bug in Accord: {type(error).__name__}")
                 request.app.state.report(error)
             self.measures.open.dec()
-            self.measures.answered(path, response.status_code, time.perf_counter() - begun)
+            seconds = time.perf_counter() - begun
+            self.measures.answered(path, response.status_code, seconds)
+            if self.log is not None and path in (ANSWER, ANSWER_TASK):
+                self.log(logged(request, response.status_code, seconds))
             return response
 
         return answer
@@ -193,7 +213,7 @@ class Service:
             return
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(
-            given.strip().encode("latin-1"), self.token.encode()
+            given.strip(" \t").encode("latin-1"), self.token.encode()
         ):
             what = "the token is missing or wrong: Authorization: Bearer TOKEN"
             raise Refused(401, what, {"WWW-Authenticate": "Bearer"})
@@ -218,7 +238,11 @@ def make_app(
         service.ready = False
         await run_in_threadpool(service.batcher.close)
 
+    def refuses(status: int) -> None:
+        service.measures.answered("other", status, 0.0)
+
     app = Starlette(
+        middleware=[Middleware(Gate, hosts=service.hosts, refuses=refuses)],
         routes=[
             route(ANSWER, service.answer, "POST"),
             route(ANSWER_TASK, service.answer, "POST"),
@@ -275,45 +299,21 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
     return refused(405, what, {"Allow": allowed})
 
 
-def reply(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Return JSON on one line."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    content = f"{text}\n".encode(errors="backslashreplace")  # half a character may be echoed
-    return Response(content, status, headers, "application/json")
-
-
-def refused(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    """Return an error as JSON on one line."""
-    return reply({"error": _line(message)}, status, headers)
-
-
-def _job(model: Served, asked: Asked) -> Job:
+def _job(model: Served, asked: Asked) -> tuple[Job, list[int]]:
     """Check a request's texts, and count their tokens.
+
+    Returns:
+        What is to be computed, and how many tokens each text has.
 
     Raises:
         UsageError: if its tasks don't take them.
     """
     model.predictor.check(asked.texts, asked.tasks)
-    strings = [*_sequences(asked.texts)]
-    encoded = model.predictor.tokenizer.encode_batch_fast(strings, add_special_tokens=False)
+    tokens = sequence_tokens(model.predictor, asked.texts, asked.tasks)
     longest = model.predictor.assembler.max_length
-    tokens = sum(min(len(each.ids) + _SPECIAL, longest) for each in encoded)
-    return Job(model, asked.texts, asked.tasks, asked.probabilities, tokens)
-
-
-def _sequences(texts: list[Any]) -> Iterator[str]:
-    """Yield what the encoder reads of each text: of one with candidates, it with each of them."""
-    for text in texts:
-        if isinstance(text, str):
-            yield text
-        elif len(text) == 2 and isinstance(text[1], list):
-            yield from (f"{text[0]} {candidate}" for candidate in text[1])
-        else:
-            yield " ".join(text)
-
-
-def _line(what: object) -> str:
-    return " ".join(str(what).split())
+    read = sum(min(each, longest) for of_text in tokens for each in of_text)
+    job = Job(model, asked.texts, asked.tasks, asked.probabilities, read)
+    return job, [*map(sum, tokens)]
 
 
 _POLICY = (

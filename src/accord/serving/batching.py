@@ -18,6 +18,7 @@ Answers = list[dict[str, Any]]
 _KEPT = 0.99  # of the best pace, from one pass to the next
 _LONGEST_WAIT = 10  # times what a request takes itself
 _WORTH_A_PASS = 128  # tokens: fewer take nearly as long
+_TELLING = 2 * _WORTH_A_PASS
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,19 @@ class FullError(Exception):
 
 
 class Pace:
-    """How many tokens a second are answered at best, as of late."""
+    """How many tokens a second are answered at best, as of late.
+
+    Args:
+        threads: that answer at once.
+    """
 
     def __init__(self, threads: int) -> None:
         self._threads, self._rate = threads, 0.0
 
     def passed(self, tokens: int, seconds: float) -> None:
-        """Take note of a pass: one of few tokens says little."""
-        self._rate = max(_KEPT * self._rate, self._threads * tokens / max(seconds, 1e-9))
+        """Take note of a pass; one of few tokens says little of others."""
+        if tokens >= _TELLING:
+            self._rate = max(_KEPT * self._rate, self._threads * tokens / max(seconds, 1e-9))
 
     def seconds(self, tokens: int) -> float:
         """Return how long tokens take; 0 before anything is known."""

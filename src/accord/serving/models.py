@@ -161,6 +161,7 @@ def _described(path: Path, predictor: Predictor, content: str) -> dict[str, Any]
         "hash": content,
         "format": read_description(member_folders(folder)[0])["format"],
         "members": len(predictor.members),
+        "longest_tokens": predictor.assembler.max_length,
         "layers": {
             "all tasks": layers.layers,
             "each input": {each.input: each.layers for each in layers.inputs},

@@ -38,8 +38,11 @@ def described(limits: Limits, with_token: bool) -> Table:
                 "operationId": "reload", "summary": "Load the models whose folders changed.",
                 "responses": _responses("Reloaded", 401, 403, 409),
             }},
-            "/health": _get("health", "Whether the process lives.", "Status"),
-            "/ready": _get("ready", "Whether requests are answered.", "Status", 503),
+            "/health": _open("health", "Whether the process lives.", "Status"),
+            "/ready": _open("ready", "Whether requests are answered.", "Status", 503),
+            "/metrics": _get("metrics", "What was counted, for Prometheus.", _PLAIN),
+            "/openapi.json": _get("openapi", "This description.", "Description"),
+            "/": _open("page", "A page to try it.", _PAGE),
         },
         "components": {
             "schemas": _schemas(limits),
@@ -51,15 +54,44 @@ def described(limits: Limits, with_token: bool) -> Table:
 
 
 _ABOUT = 'One pass of an encoder answers all tasks of a text. Every error is {"error": "a line"}.'
-_REFUSALS = (400, 401, 404, 408, 413, 415, 422, 503)
+_REFUSALS = (400, 401, 404, 408, 413, 415, 417, 422, 503)
+_PLAIN, _PAGE = "text/plain", "text/html"
+_MEANINGS = {
+    400: "The body is no JSON, or the request no HTTP.",
+    401: "The token is missing or wrong.",
+    403: "The service takes no reloads, or none from another site's page.",
+    404: "No such model or path.",
+    408: "The request was not there in time.",
+    409: "A folder can't be loaded: all models stay as they were.",
+    413: "Too many bytes, texts or characters.",
+    415: "The body is not of type application/json.",
+    417: "Expect names something other than 100-continue.",
+    421: "The host that the request names is not one of those that --allow-host gives.",
+    422: "Wrong types, unknown keys or tasks, or a text that no task asked takes.",
+    503: "Too many requests wait, or the service ends.",
+}
 
 
 def _schemas(limits: Limits) -> Table:
     string = {"type": "string"}
     strings = {"type": "array", "items": string}
     text = {
-        "description": "A text; or a pair, a list of words, or a text and a list of candidates.",
-        "anyOf": [string, {"type": "array", "items": {"anyOf": [string, strings]}}],
+        "anyOf": [
+            {"type": "string", "description": "A text."},
+            {
+                "type": "array",
+                "items": string,
+                "minItems": 1,
+                "description": "A pair of texts, a list of words, or a text and its candidates.",
+            },
+            {
+                "type": "array",
+                "prefixItems": [string, {**strings, "minItems": 1}],
+                "items": False,
+                "minItems": 2,
+                "description": "A text and its candidates.",
+            },
+        ],
     }
     texts = {
         "texts": {
@@ -83,15 +115,21 @@ def _schemas(limits: Limits) -> Table:
         },
     }  # fmt: skip
     answers = {"type": "array", "items": {"type": "object", "additionalProperties": said}}
+    tokens = {
+        "type": "array", "items": {"type": "integer"},
+        "description": "How many tokens each text has, special ones included; with candidates those"
+        " of all sequences. A sequence is read up to the model's longest_tokens.",
+    }  # fmt: skip
     return {
         "Texts": _object({"tasks": tasks, **texts}, "texts"),
         "TaskTexts": _object(texts, "texts"),
         "Answers": {
-            "type": "object", "required": ["model", "hash", "answers"],
-            "properties": {"model": string, "hash": string, "answers": answers},
+            "type": "object", "required": ["model", "hash", "tokens", "answers"],
+            "properties": {"model": string, "hash": string, "tokens": tokens, "answers": answers},
         },
         "Models": {"type": "object", "properties": {"models": {"type": "array"}}},
         "Reloaded": {"type": "object", "properties": {"reloaded": strings}},
+        "Description": {"type": "object", "required": ["openapi", "paths"]},
         "Status": {"type": "object", "properties": {"status": string}},
         "Error": {"type": "object", "required": ["error"], "properties": {"error": string}},
     }  # fmt: skip
@@ -113,14 +151,23 @@ def _body(schema: str) -> Table:
 
 
 def _responses(schema: str, *refusals: int) -> Table:
+    done = {schema: {"schema": {"type": "string"}}} if "/" in schema else _content(schema)
     errors = {
-        str(status): {"description": "Refused.", "content": _content("Error")}
-        for status in refusals
+        str(status): {"description": _MEANINGS[status], "content": _content("Error")}
+        for status in sorted({*refusals, 421})
     }
-    return {"200": {"description": "Done.", "content": _content(schema)}, **errors}
+    return {"200": {"description": "Done.", "content": done}, **errors}
 
 
 def _get(name: str, summary: str, schema: str, *refusals: int) -> Table:
+    """Describe a path that is read; a schema with a slash is a type of text."""
     return {"get": {
         "operationId": name, "summary": summary, "responses": _responses(schema, 401, *refusals),
     }}  # fmt: skip
+
+
+def _open(name: str, summary: str, schema: str, *refusals: int) -> Table:
+    """Describe a path that asks for no token."""
+    described: Table = _get(name, summary, schema, *refusals)["get"]
+    del described["responses"]["401"]
+    return {"get": {**described, "security": []}}

@@ -18,8 +18,9 @@ import uvicorn
 from accord.errors import AccordError
 from accord.serving.addresses import listen, listening
 from accord.serving.app import Service, make_app
-from accord.serving.connections import patient
+from accord.serving.connections import patient, room
 from accord.serving.exchange import Say, exchanged, not_exchanged
+from accord.serving.faults import teller
 
 _GRACE = 30  # seconds that a service which ends waits for what it was asked
 
@@ -78,11 +79,11 @@ class Server(uvicorn.Server):
     def __init__(self, service: Service, say: Say, ends: Sequence[signal.Signals]) -> None:
         app = make_app(service, lambda error: say(named_bug(error)))
         super().__init__(uvicorn.Config(
-            app, http=patient(service.limits.seconds), ws="none", log_config=None,
+            app, http=patient(service.limits.seconds, room()), ws="none", log_config=None,
             access_log=False, server_header=False, proxy_headers=False,
             timeout_graceful_shutdown=_GRACE,
         ))  # fmt: skip
-        self._service, self._ends = service, ends
+        self._service, self._say, self._ends = service, say, ends
         self._started: Callable[[], object] = lambda: None
 
     def answer(self, sockets: list[socket.socket], started: Callable[[], object]) -> None:
@@ -120,6 +121,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Take requests."""
+        asyncio.get_running_loop().set_exception_handler(teller(self._say))
         await super().startup(sockets)
         if not self.should_exit:
             self._started()

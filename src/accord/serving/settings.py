@@ -28,6 +28,8 @@ class Settings:
         limits: of requests.
         token: that requests have to name; None asks for none.
         reloads: whether a request may have the models loaded anew.
+        hosts: names that requests may have for their host, beside this machine's own; None: any.
+        logs_texts: whether each request for answers is logged, with its texts.
     """
 
     folders: Mapping[str, Path]
@@ -38,6 +40,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     token: str | None = None
     reloads: bool = False
+    hosts: frozenset[str] | None = None
+    logs_texts: bool = False
 
 
 def named(given: Sequence[str]) -> dict[str, Path]:
