@@ -3,7 +3,8 @@
     python benchmarks/serving_peer.py FOLDER --encoder transformers|FILE.onnx --tasks NAME ...
 
 One process with one encoder and the heads of some tasks. `--tokens` of padding and all make a pass:
-the oldest request with the next ones that fit; 0: each request by itself. It never waits.
+the oldest request with those nearest to it in length that fit; 0: each request by itself. It never
+waits.
 """
 
 from __future__ import annotations
@@ -69,18 +70,28 @@ class Service:
         answers = await asyncio.wrap_future(future)
         return Response(json.dumps({"answers": [answers]}), media_type="application/json")
 
+    def _taken(self) -> list[Waiting]:
+        """Take the oldest request, and those nearest to it in length that fit."""
+        first = self.waiting.popleft()
+        if not self.tokens:
+            return [first]
+        length = len(first[0].ids)
+        taken, longest = [first], length
+        for each in sorted(self.waiting, key=lambda one: abs(len(one[0].ids) - length)):
+            longest = max(longest, len(each[0].ids))
+            if (len(taken) + 1) * longest > self.tokens:
+                break
+            taken.append(each)
+        chosen = {id(future) for _, future in taken}
+        self.waiting = deque(each for each in self.waiting if id(each[1]) not in chosen)
+        return taken
+
     @torch.inference_mode()
     def _work(self) -> None:
         while True:
             with self.change:
                 self.change.wait_for(lambda: self.waiting)
-                taken = [self.waiting.popleft()]
-                longest = len(taken[0][0].ids)
-                while self.waiting:
-                    longest = max(longest, len(self.waiting[0][0].ids))
-                    if (len(taken) + 1) * longest > self.tokens:
-                        break
-                    taken.append(self.waiting.popleft())
+                taken = self._taken()
             vectors = self.encode(_padded([encoding for encoding, _ in taken])).float()
             said = {
                 task.name: predicted_values(head(vectors, None), task)

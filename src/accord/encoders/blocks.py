@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from accord.kernels import dense
 from accord.kernels.attention import AttentionPlan, attend
 from accord.kernels.dropout import DropoutKey, dropout_add
 from accord.pertask.bounds import TaskBounds
 from accord.pertask.modules import LayerNorm, Linear
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": F.gelu,
-    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
-    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "relu": F.relu,
-    "silu": F.silu,
-    "swish": F.silu,
-    "tanh": torch.tanh,
-}
-_FUSED = {
+_NAMES = {
     "gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu",
     "silu": "silu", "swish": "silu", "tanh": "tanh",
 }  # fmt: skip
 """What kernels call them."""
+ACTIVATIONS = {name: dense.ACTIVATIONS[kernel] for name, kernel in _NAMES.items()}
 
 SITES = 1024  # dropout sites reserved for a block: an attention draws one a bucket
 
@@ -124,7 +115,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.intermediate = Linear(hidden, inner, bias, std)
         self.output = Linear(inner, hidden, bias, std)
-        self.activation, self._fused = ACTIVATIONS[activation], _FUSED[activation]
+        self.activation, self.activation_name = ACTIVATIONS[activation], _NAMES[activation]
 
     def dense_layers(self) -> dict[str, Linear]:
         """Return the dense layers by the names that hooks know."""
@@ -133,7 +124,7 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor, hooks: BlockHooks) -> Tensor:
         """[n, H] -> [n, H]."""
         if hooks is PLAIN and type(self.intermediate) is Linear:
-            inner = self.intermediate.activated(x, self.activation, self._fused)
+            inner = self.intermediate.activated(x, self.activation, self.activation_name)
         else:
             inner = self.activation(hooks.dense("intermediate", self.intermediate, x))
         return hooks.dense("output", self.output, inner)

@@ -49,9 +49,13 @@ class PreparedBlock:
         self.layers: dict[str, Dense] = {}
 
     def dense(self, name: str, x: Tensor) -> Tensor:
-        """Apply a dense layer by its name, [n, k] -> [n, m]; "all" gives queries, keys, values."""
+        """Apply a dense layer by its name, [n, k] -> [n, m]; "all" gives queries, keys, values, and
+        "intermediate" has its activation in it."""
         if name not in self.layers:  # two threads may both lay it out: they make the same
-            self.layers[name] = lay_out(*self.weights[name], self.matmul)
+            activation = self.block.feed_forward.activation_name
+            self.layers[name] = lay_out(
+                *self.weights[name], self.matmul, activation if name == "intermediate" else None
+            )
         return self.layers[name](x)
 
     def __call__(self, x: Tensor, batch: PackedBatch) -> Tensor:
@@ -74,7 +78,7 @@ class PreparedBlock:
         x = self.dense("attention_output", attended).add_(x)
         x = x if block.pre_norm else block.attention_norm(x)
         inner = self.dense("intermediate", block.output_norm(x) if block.pre_norm else x)
-        x = self.dense("output", block.feed_forward.activation(inner)).add_(x)
+        x = self.dense("output", inner).add_(x)
         return x if block.pre_norm else block.output_norm(x)
 
 

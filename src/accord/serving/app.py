@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -76,8 +76,9 @@ class Service:
             budget = min(budget, _CPU_TOKENS)
         self.measures = Measures(budget)
         self.batcher = Batcher(
-            self.threads, budget, self.limits.waiting, self.limits.patience, self.measures
-        )
+            self.threads, budget, self.limits.waiting, self.limits.patience, self.measures,
+            self._deliver,
+        )  # fmt: skip
 
     @classmethod
     def started(cls, settings: Settings) -> Service:
@@ -95,6 +96,14 @@ class Service:
             models, settings.limits, threads, settings.token, settings.reloads, settings.hosts, log
         )
 
+    def begin(self) -> None:
+        """Give answers in the loop that runs now."""
+        self._loop = asyncio.get_running_loop()
+
+    def _deliver(self, give: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was ended by force
+            self._loop.call_soon_threadsafe(give)
+
     # What the paths answer
 
     async def answer(self, request: Request) -> Response:
@@ -102,18 +111,19 @@ class Service:
         asked = read(await self._body(request), self.limits, request.path_params.get("task"))
         request.state.asked = asked
         model = self._model(asked)
+        answers: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
         if asked.characters > _AT_ONCE:
-            job, tokens = await run_in_threadpool(_job, model, asked)
+            job, tokens = await run_in_threadpool(_job, model, asked, answers)
         else:  # a thread would take longer to be told than to do it
-            job, tokens = _job(model, asked)
+            job, tokens = _job(model, asked, answers)
         try:
             self.batcher.submit(job)
         except FullError as full:
             what = f"{len(self.batcher):,} requests wait already; ask again later"
             raise Refused(503, what, {"Retry-After": str(max(1, round(full.seconds)))}) from None
-        answers = await _while_connected(request, asyncio.wrap_future(job.answers))
+        said = await _while_connected(request, answers)
         by = {"model": model.name, "hash": model.hash}
-        return reply({**by, "tokens": tokens, "answers": answers})
+        return reply({**by, "tokens": tokens, "answers": said})
 
     async def list_models(self, request: Request) -> Response:
         """Say which models there are."""
@@ -232,8 +242,9 @@ def make_app(
     def route(path: str, endpoint: Endpoint, *methods: str) -> Route:
         return Route(path, service.guarded(path, endpoint), methods=methods)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> Any:
+        service.begin()
         yield
         service.ready = False
         await run_in_threadpool(service.batcher.close)
@@ -299,8 +310,13 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
     return refused(405, what, {"Allow": allowed})
 
 
-def _job(model: Served, asked: Asked) -> tuple[Job, list[int]]:
+def _job(model: Served, asked: Asked, answers: asyncio.Future[Answers]) -> tuple[Job, list[int]]:
     """Check a request's texts, and count their tokens.
+
+    Args:
+        model: that answers.
+        asked: the request.
+        answers: is given what it is answered.
 
     Returns:
         What is to be computed, and how many tokens each text has.
@@ -312,7 +328,7 @@ def _job(model: Served, asked: Asked) -> tuple[Job, list[int]]:
     tokens = sequence_tokens(model.predictor, asked.texts, asked.tasks)
     longest = model.predictor.assembler.max_length
     read = sum(min(each, longest) for of_text in tokens for each in of_text)
-    job = Job(model, asked.texts, asked.tasks, asked.probabilities, read)
+    job = Job(model, asked.texts, asked.tasks, asked.probabilities, read, answers)
     return job, [*map(sum, tokens)]
 
 

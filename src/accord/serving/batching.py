@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate
 from typing import Any, Protocol
 
 from accord.evaluation.texts import Text
@@ -31,8 +34,8 @@ class Job:
         tasks: to be answered; None: all.
         probabilities: whether these are wanted.
         tokens: of all texts, special ones counted.
+        answers: what it is given, one for each text: a future of a thread's or of asyncio's.
         begun: when it came, by `time.perf_counter`.
-        answers: what it is given, one for each text.
     """
 
     model: Served
@@ -40,8 +43,8 @@ class Job:
     tasks: tuple[str, ...] | None
     probabilities: bool
     tokens: int
+    answers: Future[Answers] | asyncio.Future[Answers] = field(default_factory=Future)
     begun: float = field(default_factory=time.perf_counter)
-    answers: Future[Answers] = field(default_factory=Future)
 
     def joins(self, other: Job) -> bool:
         """Whether one call can answer both."""
@@ -101,13 +104,15 @@ class Batcher:
         patience: seconds that a request may be expected to wait; one that takes long itself may
             wait ten times as long as that.
         watcher: is told of each batch.
+        deliver: calls what gives answers, where that has to be done: once for each batch.
     """
 
     def __init__(
-        self, threads: int, budget: int, waiting: int, patience: float, watcher: Watcher
-    ) -> None:
+        self, threads: int, budget: int, waiting: int, patience: float, watcher: Watcher,
+        deliver: Callable[[Callable[[], None]], object] = lambda give: give(),
+    ) -> None:  # fmt: skip
         self._budget, self._most, self._patience = budget, waiting, patience
-        self._watcher, self._pace = watcher, Pace(threads)
+        self._watcher, self._pace, self._deliver = watcher, Pace(threads), deliver
         self._jobs: deque[Job] = deque()
         self._tokens = 0  # of those that wait
         self._change = threading.Condition()
@@ -123,7 +128,7 @@ class Batcher:
         """Return how many requests wait."""
         return len(self._jobs)
 
-    def submit(self, job: Job) -> Future[Answers]:
+    def submit(self, job: Job) -> None:
         """Let a request be answered.
 
         Raises:
@@ -136,7 +141,6 @@ class Batcher:
                 raise FullError(self._pace.seconds(self._tokens))
             self._keep([*self._jobs, job])
             self._change.notify()
-        return job.answers
 
     def close(self) -> None:
         """Answer what waits, and end."""
@@ -160,8 +164,9 @@ class Batcher:
     def _work(self) -> None:
         while (jobs := self._next()) is not None:
             begun = time.perf_counter()
-            _answer([job for job in jobs if job.answers.set_running_or_notify_cancel()])
+            given = _answered([job for job in jobs if not job.answers.cancelled()])
             ended = time.perf_counter()
+            self._deliver(partial(_give, given))
             self._pace.passed(sum(job.tokens for job in jobs), ended - begun)
             self._watcher.passed(jobs, begun, ended)
 
@@ -188,21 +193,26 @@ class Batcher:
             return taken
 
 
-def _answer(jobs: Sequence[Job]) -> None:
+def _answered(jobs: Sequence[Job]) -> list[tuple[Job, Answers | Exception]]:
     """Answer jobs in one call; where it fails, each by itself."""
     if not jobs:
-        return  # nobody waits for them any more
+        return []  # nobody waits for them any more
     first, texts = jobs[0], [text for job in jobs for text in job.texts]
     try:
         answers = first.model.predictor.records(texts, first.tasks, first.probabilities)
     except Exception as error:
         if len(jobs) == 1:
-            first.answers.set_exception(error)
-            return
-        for job in jobs:
-            _answer([job])
-        return
-    start = 0
-    for job in jobs:
-        job.answers.set_result(answers[start : start + len(job.texts)])
-        start += len(job.texts)
+            return [(first, error)]
+        return [each for job in jobs for each in _answered([job])]
+    ends = accumulate(len(job.texts) for job in jobs)
+    return [(job, answers[end - len(job.texts) : end]) for job, end in zip(jobs, ends, strict=True)]
+
+
+def _give(answered: Sequence[tuple[Job, Answers | Exception]]) -> None:
+    for job, answers in answered:
+        if job.answers.done():
+            continue  # who asked is gone
+        if isinstance(answers, Exception):
+            job.answers.set_exception(answers)
+        else:
+            job.answers.set_result(answers)
