@@ -50,6 +50,7 @@ from prediction import dev_sets, quieten, with_onnxruntime
 from utilisation import faster_precision
 
 import accord
+from accord.derived.to_onnx import export_onnx
 
 HERE = Path(__file__).parent
 CLIENTS = (1, 8, 64)
@@ -232,7 +233,8 @@ def peers(options: Options) -> dict[str, Callable[[], list[Process]]]:
     graph = options.folder / "encoder.onnx"
     with_onnxruntime(options.folder)
     precision, _ = faster_precision(accord.load(folder, "cpu").model.encoder.config, rows=32 * 24)
-    peer = HERE / "serving_peer.py"
+    peer, graphs = HERE / "serving_peer.py", options.folder / "graphs"
+    export_onnx(folder, graphs)
 
     def three(encoder: object, tokens: int) -> list[Process]:
         more = ("--encoder", encoder, "--tokens", tokens, "--precision", precision)
@@ -251,7 +253,7 @@ def peers(options: Options) -> dict[str, Callable[[], list[Process]]]:
         "e2": lambda: one(1, 2),
         "fp32": lambda: [serve(folder)],
         "bf16": lambda: [serve(folder, "--precision", "bfloat16")],
-        "onnx": lambda: [serve(folder, "--backend", "onnx")],
+        "onnx": lambda: [serve(graphs, "--backend", "onnx")],
     }
 
 

@@ -55,7 +55,7 @@ def saving(folder: Path, tiny_encoder: Callable[..., BertEncoder]) -> Save:
 
 @contextmanager
 def serving(save: Save) -> Iterator[Callable[..., Client]]:
-    """Serve models for a while: (folders by name, **settings) -> a client."""
+    """Serve models for a while: (folders by name, backend, **settings) -> a client."""
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
     failures: list[Exception] = []
 
@@ -92,7 +92,7 @@ def save(tmp_path: Path, tiny_encoder: Callable[..., BertEncoder]) -> Save:
 
 @pytest.fixture
 def serve(save: Save) -> Iterator[Callable[..., Client]]:
-    """Serve models until the test ends: (folders by name, **settings) -> a client."""
+    """Serve models until the test ends: (folders by name, backend, **settings) -> a client."""
     with serving(save) as start:
         yield start
 

@@ -8,6 +8,10 @@ import pytest
 from client import until
 
 import accord
+from accord.derived.to_onnx import export_onnx
+from accord.errors import ModelError
+from accord.serving.backends import GraphBackend
+from accord.serving.models import Models
 
 
 def test_answers_are_those_of_python(serve, save, texts):
@@ -121,3 +125,21 @@ def test_a_folder_that_is_being_replaced_is_said_and_the_old_model_is_let_go(ser
     save("first", 5)
     assert client.ask("POST", "/v1/reload").value == {"reloaded": ["first"]}
     assert kept() is None
+
+
+def test_exported_graphs_are_served_by_the_same_paths(serve, save, texts, tmp_path):
+    folder, graphs = save("first"), tmp_path / "graphs"
+    export_onnx(folder, graphs)
+    client = serve({"graphs": graphs}, backend=GraphBackend())
+    rows = [*texts(5), ["a b", "good"]]
+    said = client.answer(rows).value
+    wanted = accord.load(folder).answer(rows)
+    assert [{t: each["answer"] for t, each in one.items() if t != "grade"}
+            for one in said["answers"]] == [
+        {t: answer for t, answer in one.items() if t != "grade"} for one in wanted
+    ]  # fmt: skip
+    (model,) = client.ask("GET", "/v1/models").value["models"]
+    assert (model["backend"], model["weights"], model["hash"]) == ("onnx", "float32", said["hash"])
+    assert [*model["tasks"]] == ["mood", "grade", "same", "places"]
+    with pytest.raises(ModelError, match="holds ONNX graphs: --backend onnx serves them"):
+        Models({"graphs": graphs})

@@ -72,6 +72,11 @@ def test_what_cannot_be_served_is_said_in_one_line(save, tmp_path):
     folder = save("first")
     assert "two models are named 'first'" in refusal(folder, folder)
     assert "nowhere" in refusal(tmp_path / "nowhere")
+    assert "holds no graphs" in refusal(folder, "--backend", "onnx")
+    for option in (("--precision", "bfloat16"), ("--device", "cuda")):
+        assert "--backend onnx computes in float32 on a CPU" in refusal(
+            folder, "--backend", "onnx", *option
+        )
     (tmp_path / "empty").write_text(" \n")
     assert refusal(folder, "--token-file", tmp_path / "empty").endswith("is empty")
     with socket.socket() as taken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 @click.option(
     "--threads", type=click.IntRange(1), metavar="N",
     help="Passes at once of each, one thread each. Default: one for each processor; on a GPU 1.",
+)  # fmt: skip
+@click.option(
+    "--backend", type=click.Choice(["accord", "onnx"]), default="accord", show_default=True,
+    help="What computes: models' own code, or onnxruntime of folders by 'accord export --to onnx'.",
 )  # fmt: skip
 @click.option("--device", default="auto", show_default=True, metavar="DEVICE")
 @click.option(
@@ -63,6 +67,7 @@ def serve(
     port: int,
     workers: int,
     threads: int | None,
+    backend: Literal["accord", "onnx"],
     device: str,
     precision: Precision,
     token_file: Path | None,
@@ -83,17 +88,21 @@ def serve(
     that take each text; / is a page to try it, /openapi.json describes all paths. SIGTERM ends it
     once all is answered, SIGHUP loads the models whose folders changed.
     """
+    from accord.errors import UsageError
     from accord.serving.hosts import checked_hosts, is_loopback
     from accord.serving.needed import check_installed
     from accord.serving.requests import Limits
     from accord.serving.settings import Settings, named
 
     check_installed()
+    if backend == "onnx" and (device not in ("auto", "cpu") or precision != "float32"):
+        raise UsageError("--backend onnx computes in float32 on a CPU: --device and --precision"
+                         " are for models' own code")  # fmt: skip
     token = find_token(token_file)
     if token is None and not is_loopback(host):
         tell(f"warning: whoever reaches {host} may ask: no token is set (ACCORD_TOKEN)")
     settings = Settings(
-        named(models), workers, threads, device, precision,
+        named(models), workers, threads, backend, device, precision,
         Limits(body_bytes, texts, characters, seconds, waiting, patience), token, reload,
         checked_hosts(host, token is not None, allow_host), log_texts,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ from torch import Tensor
 from accord.derived.padded import answers
 from accord.encoders.packing import TokenSequence, pack
 from accord.encoders.units import located
+from accord.errors import ModelError
 from accord.kinds import kind_of, labelled_kind
 from accord.model.multitask import MultitaskModel
 from accord.tasks import Task
 
+DESCRIPTION = "onnx.json"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-_BATCH_SEQUENCES = 32
+_PADDED_TOKENS = 512  # of a pass, fillers counted: with more it was measured to be no quicker
 Examples = Sequence[Sequence[TokenSequence]]
 
 
@@ -28,57 +30,77 @@ class OnnxModel:
     Args:
         folder: that holds them.
         description: what its `onnx.json` says.
+        threads: of a product; default: torch's.
     """
 
-    def __init__(self, folder: Path, description: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, description: dict[str, Any], threads: int | None = None
+    ) -> None:
         self.folder, self.description = folder, description
+        self._threads = threads or torch.get_num_threads()
         self._sessions: dict[str, Any] = {}
+
+    def open(self) -> None:
+        """Load all graphs now, rather than when they are first executed.
+
+        Raises:
+            ModelError: if one is missing or broken.
+        """
+        for graph in self.description["graphs"]:
+            try:
+                self._session(graph)
+            except Exception as error:  # onnxruntime's own have no common class
+                line = str(error).splitlines()[0]
+                raise ModelError(f"{self.folder / graph}: can't be loaded: {line}") from None
 
     def _session(self, graph: str) -> Any:
         if graph not in self._sessions:
             from onnxruntime import InferenceSession, SessionOptions
 
             options = SessionOptions()
-            options.intra_op_num_threads = torch.get_num_threads()
+            options.intra_op_num_threads = self._threads
             options.log_severity_level = 3
+            # Its idle threads would spin on, on the cores of whoever has the next turn.
+            options.add_session_config_entry("session.force_spinning_stop", "1")
             self._sessions[graph] = InferenceSession(
                 str(self.folder / graph), options, providers=["CPUExecutionProvider"]
             )
         return self._sessions[graph]
 
     def outputs(self, task: Task, examples: Examples, answers: bool = False) -> Tensor:
-        """Return a task's logits, or answers, of examples.
+        """Return a task's logits, or answers, of examples (`all_outputs`)."""
+        return self.all_outputs([task], examples, answers)[0]
+
+    def all_outputs(
+        self, tasks: Sequence[Task], examples: Examples, answers: bool = False
+    ) -> list[Tensor]:
+        """Return several tasks' logits, or answers, of the same examples, by one graph.
 
         Args:
-            task: in one of the graphs.
+            tasks: in the same graph.
             examples: the sequences of each.
             answers: what the graph makes of logits.
 
         Returns:
-            A row for each example, candidate or word that has tokens, float32 [V, ...]; a word's is
-            that of its first token, or the mean of its tokens', as the task pools.
+            For each task a row for each example, candidate or word that has tokens, float32
+            [V, ...]; a word's is that of its first token, or the mean of its tokens', as the task
+            pools.
         """
-        entry = self.description["tasks"][task.name]
-        name = entry["answers" if answers else "logits"]
-        separate = entry["graph"] == "separate.onnx"
+        entries = [self.description["tasks"][task.name] for task in tasks]
+        names = [entry["answers" if answers else "logits"] for entry in entries]
+        graph = entries[0]["graph"]
+        separate = graph == "separate.onnx"
         rows = list(examples) if separate else [[one] for example in examples for one in example]
-        order = sorted(range(len(rows)), key=lambda i: max(len(one.input_ids) for one in rows[i]))
-        parts: list[Tensor] = [torch.empty(0)] * len(rows)
-        for start in range(0, len(order), _BATCH_SEQUENCES):
-            chosen = order[start : start + _BATCH_SEQUENCES]
+        parts: list[list[Tensor]] = [[torch.empty(0)] * len(rows) for _ in tasks]
+        for chosen in _batches(rows):
             batch = _padded([rows[i] for i in chosen], self.description["pad_token_id"])
             if not separate:
                 batch = {name: value[:, 0] for name, value in batch.items()}
             feed = {name: batch[name] for name in self.description["inputs"]}
-            (values,) = self._session(entry["graph"]).run([name], feed)
-            for i, value in zip(chosen, values, strict=True):
-                parts[i] = torch.from_numpy(np.asarray(value))
-        if kind_of(task).units == "words":
-            return torch.cat([
-                _of_words(part, one, task.pooling)
-                for part, (one,) in zip(parts, rows, strict=True)
-            ])  # fmt: skip
-        return torch.stack(parts)
+            for part, values in zip(parts, self._session(graph).run(names, feed), strict=True):
+                for i, value in zip(chosen, values, strict=True):
+                    part[i] = torch.from_numpy(np.asarray(value))
+        return [_joined(task, part, rows) for task, part in zip(tasks, parts, strict=True)]
 
     def logits(self, task: Task, examples: Examples) -> Tensor:
         """Return logits as the model has them: [n, outputs], or [n, most, outputs]."""
@@ -110,6 +132,30 @@ class OnnxModel:
         low, high = (0.0, 1.0) if task.labels else task.range
         distances = (self.outputs(task, examples, answers=True) - wanted).abs()
         return float(distances.max()) / (high - low)
+
+
+def _batches(rows: Examples) -> Iterator[list[int]]:
+    """Yield the numbers of rows that are computed together, those of like length."""
+    lengths = [max(len(one.input_ids) for one in row) for row in rows]
+    batch: list[int] = []
+    for i in sorted(range(len(rows)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[i] > _PADDED_TOKENS:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+def _joined(task: Task, parts: Sequence[Tensor], rows: Examples) -> Tensor:
+    if not rows:
+        return torch.empty(0, task.outputs)
+    if kind_of(task).units == "words":
+        return torch.cat([
+            _of_words(part, one, task.pooling)
+            for part, (one,) in zip(parts, rows, strict=True)
+        ])  # fmt: skip
+    return torch.stack([*parts])
 
 
 def _random(

@@ -22,15 +22,15 @@ import torch
 
 from accord.data.tokenizing import save_tokenizer
 from accord.derived.finished import check_new, write_new
-from accord.derived.onnx_model import INPUTS, OnnxModel
+from accord.derived.onnx_model import DESCRIPTION, INPUTS, OnnxModel
 from accord.derived.padded import PaddedModel
 from accord.derived.quantised import Cost, LabelledRows, quantise
 from accord.derived.single import Single, open_single, write_json
 from accord.errors import ModelError, UsageError
 from accord.kinds import kind_of, labelled_kind
+from accord.model.saved import read_description
 from accord.tasks import Task
 
-DESCRIPTION = "onnx.json"
 FORMAT = 1
 OPSET = 23  # the first with attention as one operation
 _NEEDED = ("onnx", "onnxruntime", "onnxscript")
@@ -101,16 +101,27 @@ def export_onnx(
 
 
 def need_onnx() -> None:
-    """Check that the packages of the extra are installed.
+    """Check that what writes graphs is installed.
 
     Raises:
-        UsageError: naming those that aren't.
+        UsageError: naming what isn't.
     """
-    missing = [name for name in _NEEDED if find_spec(name) is None]
+    _need("accord export --to onnx", _NEEDED)
+
+
+def need_onnxruntime() -> None:
+    """Check that what executes graphs is installed.
+
+    Raises:
+        UsageError: if not.
+    """
+    _need("a folder of ONNX graphs", ("onnxruntime",))
+
+
+def _need(what: str, packages: Sequence[str]) -> None:
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise UsageError(
-            f'accord export --to onnx needs {", ".join(missing)}: pip install "accord[onnx]"'
-        )
+        raise UsageError(f'{what} needs {", ".join(missing)}: pip install "accord[onnx]"')
 
 
 def graph_of(task: Task) -> str:
@@ -184,6 +195,14 @@ def _description(single: Single, chosen: Sequence[int], exported: Exported) -> d
             for name, names in exported.graphs.items()
         },
         "tasks": {task.name: _task_description(task) for task in tasks},
+        "accord": {  # by which Accord itself reads texts and decodes answers
+            "max_length": single.max_length,
+            "tasks": [
+                entry
+                for entry in read_description(single.folder)["tasks"]
+                if entry["name"] in {task.name for task in tasks}
+            ],
+        },
     }
 
 

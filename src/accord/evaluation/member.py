@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from accord.data.examples import Given
 from accord.encoders.prepared import Prepared
@@ -39,6 +39,25 @@ class ReadRows(NamedTuple):
     rows: Mapping[str, Sequence[Given]]
     read: Mapping[Hashable, Read]
     packed: Packed
+
+
+class Computes(Protocol):
+    """What reads rows, and says something of them."""
+
+    def likeness(self, task: str) -> Hashable:
+        """Return what a task, by its name, has in common with those that are answered with it."""
+
+    def pass_tokens(self) -> int:
+        """Return the most tokens of a pass, by the memory that is free now."""
+
+    def read(
+        self, groups: Sequence[TaskGroup], rows: Mapping[str, Sequence[Given]], pass_tokens: int,
+        whole: bool,
+    ) -> Any:  # fmt: skip
+        """Return rows as all of some groups read them, for `said` (`Member.read`)."""
+
+    def said(self, groups: Sequence[TaskGroup], rows: Any) -> list[Answered]:
+        """Return what is said of rows, for each group."""
 
 
 @dataclass
@@ -142,7 +161,7 @@ class ReadTexts(NamedTuple):
 
     groups: Sequence[TaskGroup]
     rows: Mapping[str, Sequence[Given]]
-    chunks: Sequence[Sequence[ReadRows]]
+    chunks: Sequence[Sequence[Any]]
 
 
 @dataclass(frozen=True)
@@ -153,7 +172,7 @@ class Members:
         every: one, or an ensemble's, with the same tasks.
     """
 
-    every: tuple[Member, ...]
+    every: tuple[Computes, ...]
 
     def pass_tokens(self) -> tuple[int, ...]:
         """Return the most tokens of each one's pass, by the memory that is free now."""
@@ -167,7 +186,7 @@ class Members:
     def read(
         self, groups: Sequence[TaskGroup], rows: Mapping[str, Sequence[Given]], count: int,
         pass_tokens: Sequence[int], whole: bool,
-    ) -> Iterator[Sequence[ReadRows]]:  # fmt: skip
+    ) -> Iterator[Sequence[Any]]:  # fmt: skip
         """Yield some rows after the others, as each model reads them (`Member.read`)."""
         for start in range(0, count, CHUNK_ROWS):
             chunk = {kind: every[start : start + CHUNK_ROWS] for kind, every in rows.items()}
@@ -178,7 +197,7 @@ class Members:
 
     def said(
         self, groups: Sequence[TaskGroup], rows: Mapping[str, Sequence[Given]],
-        chunks: Iterable[Sequence[ReadRows]],
+        chunks: Iterable[Sequence[Any]],
     ) -> list[tuple[TaskGroup, Answered]]:  # fmt: skip
         """Return each group with what is said of all rows, given chunk by chunk."""
         parts: list[list[Answered]] = [[] for _ in groups]

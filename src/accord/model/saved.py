@@ -174,7 +174,18 @@ def read_tasks(folder: Path) -> tuple[list[Task], dict[str, InputFormat], int]:
     Raises:
         ModelError: as `read_description`, or if something is missing.
     """
-    description = read_description(folder)
+    return described_tasks(read_description(folder), folder / DESCRIPTION)
+
+
+def described_tasks(
+    description: Mapping[str, Any], file: Path
+) -> tuple[list[Task], dict[str, InputFormat], int]:
+    """Return the tasks that a model's description names, as `read_tasks`.
+
+    Args:
+        description: as `accord.json` has it.
+        file: where it stands, for messages.
+    """
     tasks, inputs = [], {}
     try:
         for entry in description["tasks"]:
@@ -188,7 +199,7 @@ def read_tasks(folder: Path) -> tuple[list[Task], dict[str, InputFormat], int]:
             inputs[task.name] = InputFormat(**given)
         if description["tasks"] == []:
             raise ModelError(
-                f"{folder}: holds an encoder alone, trained without labels: no task's head;"
+                f"{file.parent}: holds an encoder alone, trained without labels: no task's head;"
                 " encoder.path takes it, and so does transformers.AutoModel"
             )
         if not tasks or len(inputs) < len(tasks):
@@ -200,7 +211,7 @@ def read_tasks(folder: Path) -> tuple[list[Task], dict[str, InputFormat], int]:
             raise ValueError(f"max_length is {length!r}")
         return tasks, inputs, length
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{folder / DESCRIPTION}: is incomplete: {error!r}") from None
+        raise ModelError(f"{file}: is incomplete: {error!r}") from None
 
 
 def read_origins(folder: Path) -> dict[str, Origin]:

@@ -20,10 +20,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from accord.errors import AccordError, UsageError
-from accord.evaluation.passes import tokens_of_a_pass
 from accord.runs.devices import choose_device
 from accord.runs.memory import release_freed_memory
 from accord.runs.processors import default_threads
+from accord.serving.backends import Backend, GraphBackend, TorchBackend
 from accord.serving.batching import Answers, Batcher, FullError, Job
 from accord.serving.gate import Gate
 from accord.serving.logs import Log, logged, to_stderr
@@ -69,11 +69,8 @@ class Service:
 
     def __post_init__(self) -> None:
         self.reload_models: Callable[[], list[str]] = self.models.reload
-        model = self.models.all()[0].predictor.model.encoder
-        device = model.word_table.device
-        budget = tokens_of_a_pass(device, model.config)
-        if device.type == "cpu":
-            budget = min(budget, _CPU_TOKENS)
+        first = self.models.all()[0].predictor
+        budget = _CPU_TOKENS if first.device.type == "cpu" else min(first.pass_tokens())
         self.measures = Measures(budget)
         self.batcher = Batcher(
             self.threads, budget, self.limits.waiting, self.limits.patience, self.measures,
@@ -87,10 +84,14 @@ class Service:
         Raises:
             AccordError: if one can't be loaded.
         """
-        models = Models(settings.folders, settings.device, settings.precision)
+        threads = settings.threads or default_threads(settings.workers)
+        backend: Backend = TorchBackend(settings.device, settings.precision)
+        if settings.backend == "onnx":
+            backend, threads = GraphBackend(threads), 1  # which are of one product there
+        elif settings.threads is None and choose_device(settings.device).type == "cuda":
+            threads = 1
+        models = Models(settings.folders, backend)
         release_freed_memory()
-        on_gpu = choose_device(settings.device).type == "cuda"
-        threads = settings.threads or (1 if on_gpu else default_threads(settings.workers))
         log = to_stderr if settings.logs_texts else None
         return cls(
             models, settings.limits, threads, settings.token, settings.reloads, settings.hosts, log

@@ -10,17 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accord.errors import RunFolderError, UsageError, nearest
-from accord.evaluation.loading import load
-from accord.evaluation.predict import Predictor
-from accord.evaluation.texts import forms
-from accord.kinds import labelled_kind
-from accord.model.layers_computed import LayersComputed, layers_of_folder, summed
-from accord.model.saved import find_model_folder, read_description, read_origins
-from accord.model.saved_ensemble import member_folders
-from accord.plan.run import Precision
-from accord.publishing.known import run_of
+from accord.errors import UsageError, nearest
+from accord.evaluation.answerer import Answerer
 from accord.runs.memory import release_freed_memory
+from accord.serving.backends import Backend, TorchBackend
 
 _BLOCK = 1 << 20
 
@@ -37,7 +30,7 @@ class Served:
     """
 
     name: str
-    predictor: Predictor
+    predictor: Answerer
     hash: str
     described: Mapping[str, Any]
 
@@ -47,17 +40,14 @@ class Models:
 
     Args:
         folders: of each model, by name.
-        device: where they run.
-        precision: of their products.
+        backend: loads them.
 
     Raises:
         AccordError: if one can't be loaded.
     """
 
-    def __init__(
-        self, folders: Mapping[str, Path], device: str = "auto", precision: Precision = "float32"
-    ) -> None:
-        self._folders, self._device, self._precision = folders, device, precision
+    def __init__(self, folders: Mapping[str, Path], backend: Backend | None = None) -> None:
+        self._folders, self._backend = folders, backend or TorchBackend()
         self._served = {name: self._load(name, path) for name, path in folders.items()}
         self._loading = threading.Lock()
 
@@ -90,7 +80,7 @@ class Models:
         return {
             name: self._load(name, path)
             for name, path in self._folders.items()
-            if content_hash(path) != served[name].hash
+            if self._hash(path) != served[name].hash
         }
 
     def exchange(self, new: Mapping[str, Served]) -> None:
@@ -119,26 +109,27 @@ class Models:
         return {name: served.hash for name, served in self._served.items()}
 
     def _load(self, name: str, path: Path) -> Served:
-        before = content_hash(path)
-        predictor = load(path, self._device, self._precision)
-        described = _described(path, predictor, before)
-        if content_hash(path) != before:
+        before = self._hash(path)
+        predictor = self._backend.load(path)
+        described = self._backend.described(path, predictor)
+        if self._hash(path) != before:
             raise UsageError(f"{path}: changed while it was loaded; load it again")
-        return Served(name, predictor, before, {"name": name, **described})
+        return Served(name, predictor, before, {"name": name, "hash": before, **described})
+
+    def _hash(self, path: Path) -> str:
+        return content_hash(self._backend.folder(path))
 
 
-def content_hash(path: Path) -> str:
-    """Return the SHA-256 of all files in a model's folder, by name and content.
+def content_hash(folder: Path) -> str:
+    """Return the SHA-256 of all files in a folder, by name and content.
 
     Raises:
-        ModelError: if it is no model's.
         UsageError: if files vanish meanwhile.
     """
-    folder = find_model_folder(path)
     try:
         return _hash_of(folder)
     except OSError as error:  # whoever replaces it is not done
-        raise UsageError(f"{path}: changed while it was read: {error}") from None
+        raise UsageError(f"{folder}: changed while it was read: {error}") from None
 
 
 def _hash_of(folder: Path) -> str:
@@ -150,52 +141,3 @@ def _hash_of(folder: Path) -> str:
             while block := content.read(_BLOCK):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _described(path: Path, predictor: Predictor, content: str) -> dict[str, Any]:
-    folder = find_model_folder(path)
-    layers = _layers(folder)
-    figures = _figures(path)
-    origins = read_origins(folder)
-    return {
-        "hash": content,
-        "format": read_description(member_folders(folder)[0])["format"],
-        "members": len(predictor.members),
-        "longest_tokens": predictor.assembler.max_length,
-        "layers": {
-            "all tasks": layers.layers,
-            "each input": {each.input: each.layers for each in layers.inputs},
-        },
-        "tasks": {
-            task.name: {
-                "kind": task.kind,
-                "takes": list(forms(task)),
-                "labels": list(task.labels),
-                "probabilities": bool(labelled_kind(task).probability_names(task)),
-                "metric": task.metric_name,
-                **_figure(figures.get(task.name)),
-                **({"made": origins[task.name].to_json()} if task.name in origins else {}),
-            }
-            for task in predictor.tasks
-        },
-    }
-
-
-def _figures(path: Path) -> Mapping[str, Any]:
-    """Return the held-out figures of the run that a model lies in; none where there is none that
-    is done and can be read."""
-    try:
-        run = run_of(path)
-    except RunFolderError:
-        return {}
-    return {} if run is None else run.results["heldout"]
-
-
-def _figure(heldout: Mapping[str, Any] | None) -> dict[str, Any]:
-    if heldout is None:
-        return {}
-    return {"value": heldout["value"], "on": heldout["on"], "rows": heldout["rows"]}
-
-
-def _layers(folder: Path) -> LayersComputed:
-    return summed([layers_of_folder(member) for member in member_folders(folder)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from accord.errors import UsageError
 from accord.plan.run import Precision
@@ -21,8 +22,9 @@ class Settings:
     Attributes:
         folders: of its models, by name.
         workers: processes that answer.
-        threads: passes at once in each, of one thread each; None: as many as processors there are
-            for it, on a GPU one.
+        threads: passes at once in each, of one thread each, or threads of a pass of graphs; None:
+            as many as processors there are for it, on a GPU one.
+        backend: 'accord': run and model folders; 'onnx': folders of exported graphs.
         device: where models run: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         precision: of their products.
         limits: of requests.
@@ -35,6 +37,7 @@ class Settings:
     folders: Mapping[str, Path]
     workers: int = 1
     threads: int | None = None
+    backend: Literal["accord", "onnx"] = "accord"
     device: str = "auto"
     precision: Precision = "float32"
     limits: Limits = field(default_factory=Limits)

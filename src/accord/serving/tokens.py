@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from accord.evaluation.predict import Predictor
+from accord.evaluation.answerer import Answerer
 from accord.evaluation.texts import Text, form_of, forms
 from accord.kinds import kind_of
 from accord.tasks import Task
 
 
 def sequence_tokens(
-    predictor: Predictor, texts: Sequence[Text], tasks: Sequence[str] | None
+    predictor: Answerer, texts: Sequence[Text], tasks: Sequence[str] | None
 ) -> list[list[int]]:
     """Return for each text how many tokens its sequences have before they are cut, special tokens
     included: one number, or one for each of a pair that are read apart, or for each candidate.
