@@ -18,6 +18,7 @@ from accord.kinds.token_classification import TokenTask
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, save_model
 from accord.serving.app import Service, make_app
+from accord.serving.backends import Backend
 from accord.serving.connections import patient
 from accord.serving.models import Models
 from accord.tasks import Task
@@ -59,8 +60,11 @@ def serving(save: Save) -> Iterator[Callable[..., Client]]:
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
     failures: list[Exception] = []
 
-    def start(folders: dict[str, Path] | None = None, most: int = 500, **settings: Any) -> Client:
-        service = Service(Models(folders or {"first": save("first")}), **settings)
+    def start(
+        folders: dict[str, Path] | None = None, most: int = 500,
+        backend: Backend | None = None, **settings: Any,
+    ) -> Client:  # fmt: skip
+        service = Service(Models(folders or {"first": save("first")}, backend), **settings)
         client = Client(0)
         config = uvicorn.Config(
             make_app(service, failures.append), host="127.0.0.1", port=0, ws="none",
