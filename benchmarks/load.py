@@ -192,6 +192,21 @@ def closed_loop(ports: Ports, texts: Sequence[str], clients: int, seconds: float
     return load
 
 
+def one_by_one(port: int, texts: Sequence[str]) -> list[float]:
+    """Ask for one text after the other by the same connection; return the seconds of each."""
+    connection, took = Connection(port), []
+    for wire in map(request, texts):
+        begun = time.perf_counter()
+        connection.send(wire)
+        while (answer := connection.receive()) is None:
+            pass
+        took.append(time.perf_counter() - begun)
+        if answer[0] != 200:
+            raise SystemExit(f"not answered: {answer}")
+    connection.close()
+    return took
+
+
 def open_loop(
     port: int, texts: Sequence[str], rate: float, seconds: float, most: int = 900
 ) -> Load:

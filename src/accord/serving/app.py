@@ -113,15 +113,18 @@ class Service:
         request.state.asked = asked
         model = self._model(asked)
         answers: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
-        if asked.characters > _AT_ONCE:
-            job, tokens = await run_in_threadpool(_job, model, asked, answers)
-        else:  # a thread would take longer to be told than to do it
-            job, tokens = _job(model, asked, answers)
         try:
+            self.batcher.admit(asked.characters)  # before anything is spent on it
+            if asked.characters > _AT_ONCE:
+                job, tokens = await run_in_threadpool(_job, model, asked, answers)
+            else:  # a thread would take longer to be told than to do it
+                job, tokens = _job(model, asked, answers)
             self.batcher.submit(job)
         except FullError as full:
-            what = f"{len(self.batcher):,} requests wait already; ask again later"
-            raise Refused(503, what, {"Retry-After": str(max(1, round(full.seconds)))}) from None
+            waiting = f"{len(self.batcher):,} requests wait already"
+            what = waiting if self.ready else "the service ends"
+            later = {"Retry-After": str(max(1, round(full.seconds)))}
+            raise Refused(503, f"{what}; ask again later", later) from None
         said = await _while_connected(request, answers)
         by = {"model": model.name, "hash": model.hash}
         return reply({**by, "tokens": tokens, "answers": said})

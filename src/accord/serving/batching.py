@@ -18,7 +18,7 @@ from accord.serving.models import Served
 
 Answers = list[dict[str, Any]]
 
-_KEPT = 0.99  # of the best pace, from one pass to the next
+_KEPT = 0.9  # of the pace so far, from one pass to the next
 _LONGEST_WAIT = 10  # times what a request takes itself
 _WORTH_A_PASS = 128  # tokens: fewer take nearly as long
 _TELLING = 2 * _WORTH_A_PASS
@@ -75,7 +75,7 @@ class FullError(Exception):
 
 
 class Pace:
-    """How many tokens a second are answered at best, as of late.
+    """How many tokens a second are answered, as of late.
 
     Args:
         threads: that answer at once.
@@ -87,7 +87,8 @@ class Pace:
     def passed(self, tokens: int, seconds: float) -> None:
         """Take note of a pass; one of few tokens says little of others."""
         if tokens >= _TELLING:
-            self._rate = max(_KEPT * self._rate, self._threads * tokens / max(seconds, 1e-9))
+            rate = self._threads * tokens / max(seconds, 1e-9)
+            self._rate += (1 - _KEPT if self._rate else 1.0) * (rate - self._rate)
 
     def seconds(self, tokens: int) -> float:
         """Return how long tokens take; 0 before anything is known."""
@@ -135,12 +136,21 @@ class Batcher:
             FullError: if too many wait, or for too long.
         """
         with self._change:
-            if self._is_full(job):  # of some nobody may wait for the answers any more
-                self._keep([job for job in self._jobs if not job.answers.cancelled()])
-            if self._closed or self._is_full(job):
-                raise FullError(self._pace.seconds(self._tokens))
+            self._admit(job.tokens)
             self._keep([*self._jobs, job])
             self._change.notify()
+
+    def admit(self, tokens: int) -> None:
+        """Check that a request would be taken now.
+
+        Args:
+            tokens: that it has, or may have at most.
+
+        Raises:
+            FullError: as `submit`.
+        """
+        with self._change:
+            self._admit(tokens)
 
     def close(self) -> None:
         """Answer what waits, and end."""
@@ -150,9 +160,15 @@ class Batcher:
         for thread in self._threads:
             thread.join()
 
-    def _is_full(self, job: Job) -> bool:
+    def _admit(self, tokens: int) -> None:
+        if self._is_full(tokens):  # of some nobody may wait for the answers any more
+            self._keep([job for job in self._jobs if not job.answers.cancelled()])
+        if self._closed or self._is_full(tokens):
+            raise FullError(self._pace.seconds(self._tokens))
+
+    def _is_full(self, tokens: int) -> bool:
         wait = self._pace.seconds(self._tokens)
-        patience = max(self._patience, _LONGEST_WAIT * self._pace.seconds(job.tokens))
+        patience = max(self._patience, _LONGEST_WAIT * self._pace.seconds(tokens))
         return len(self._jobs) >= self._most or wait > patience
 
     def _keep(self, jobs: Iterable[Job]) -> None:
@@ -162,13 +178,21 @@ class Batcher:
         self._watcher.waiting(len(self._jobs))
 
     def _work(self) -> None:
-        while (jobs := self._next()) is not None:
-            begun = time.perf_counter()
-            given = _answered([job for job in jobs if not job.answers.cancelled()])
-            ended = time.perf_counter()
-            self._deliver(partial(_give, given))
-            self._pace.passed(sum(job.tokens for job in jobs), ended - begun)
-            self._watcher.passed(jobs, begun, ended)
+        while self._pass():  # which keeps nothing: a model that was exchanged is let go
+            pass
+
+    def _pass(self) -> bool:
+        """Answer the next requests; return whether there were any."""
+        jobs = self._next()
+        if jobs is None:
+            return False
+        begun = time.perf_counter()
+        given = _answered([job for job in jobs if not job.answers.cancelled()])
+        ended = time.perf_counter()
+        self._deliver(partial(_give, given))
+        self._pace.passed(sum(job.tokens for job in jobs), ended - begun)
+        self._watcher.passed(jobs, begun, ended)
+        return True
 
     def _next(self) -> list[Job] | None:
         """Wait for a request; return it with later ones that join it, the oldest first; None where
