@@ -19,6 +19,7 @@ LAYERS = [
         "publishing.card", "publishing.hub", "derived.run_soup", "derived.to_onnx",
         "derived.sentence_transformers", "derived.removing", "serving",
     ],
+    ["derived.graphs"],
     ["derived.quantised"],
     ["derived.joint"],
     ["derived.adding"],
@@ -47,6 +48,7 @@ LAYERS = [
     ],
     ["training.setup", "evaluation.loading", "evaluation.choosing"],
     ["evaluation.predict"],
+    ["evaluation.answerer"],
     [
         "training.building", "training.drawing", "training.cadence", "training.recording",
         "evaluation.dev", "evaluation.member", "evaluation.task_groups", "model.saved_ensemble",

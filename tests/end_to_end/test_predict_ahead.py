@@ -9,7 +9,7 @@ from projects import PATIENCE
 
 import accord
 from accord.errors import AccordError, DataError
-from accord.evaluation import file_rows, inference, member, passes, predict, predict_file
+from accord.evaluation import answerer, file_rows, inference, member, passes, predict_file
 from accord.evaluation.answerable import Source
 from accord.evaluation.output import Output
 from accord.evaluation.packed import Packed
@@ -25,7 +25,7 @@ def model(finished):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    for module in (file_rows, member, passes, predict):
+    for module in (answerer, file_rows, member, passes):
         monkeypatch.setattr(module, "CHUNK_ROWS", 5)
 
 
@@ -34,7 +34,7 @@ def look_ahead(monkeypatch):
     """Turn the thread on; tells where batches are packed, and how many wait."""
 
     def call():
-        for module in (inference, predict, predict_file):
+        for module in (answerer, inference, predict_file):
             monkeypatch.setattr(module, "made_ahead", lambda device: 2)
         where = []
         whole = Packed.whole
@@ -158,10 +158,10 @@ def test_ctrl_c_ends_a_command_whose_thread_reads(finished, file, start_accord, 
     """In the second window, while the first is answered; nothing is written."""
     before = """
 import time
-from accord.evaluation import file_rows, member, predict, predict_file
+from accord.evaluation import answerer, file_rows, member, predict_file
 file_rows.CHUNK_ROWS = member.CHUNK_ROWS = 5
-predict.made_ahead = predict_file.made_ahead = lambda device: 2
-read, rest = predict.Predictor.read, []
+answerer.made_ahead = predict_file.made_ahead = lambda device: 2
+read, rest = answerer.Answerer.read, []
 def reading(*given):
     rest.append(1)
     if len(rest) == 2:
@@ -170,7 +170,7 @@ def reading(*given):
     return read(*given)
 def saying(*given):
     time.sleep(600)
-predict.Predictor.read, predict.Predictor.answered_as_read = reading, saying
+answerer.Answerer.read, answerer.Answerer.answered_as_read = reading, saying
 """
     out = tmp_path / "out.csv"
     process = start_accord(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from accord.encoders.blocks import _FUSED, ACTIVATIONS
+from accord.encoders.blocks import _NAMES, ACTIVATIONS
 from accord.kernels import fused
 from accord.kernels.fused import activations
 from accord.pertask import Jacobian, TaskBounds
@@ -51,15 +51,15 @@ def test_the_formula_is_autograd_s(name: str) -> None:
     h = (x + bias).requires_grad_()
     y = ACTIVATIONS[name](h)
     (expected,) = torch.autograd.grad((y * grad).sum(), h)
-    torch.testing.assert_close(activations.forward(x, bias, _FUSED[name]), y.detach())
-    x_grad, sums = activations.backward(grad, x, bias, _FUSED[name])
+    torch.testing.assert_close(activations.forward(x, bias, _NAMES[name]), y.detach())
+    x_grad, sums = activations.backward(grad, x, bias, _NAMES[name])
     torch.testing.assert_close(x_grad, expected, rtol=1e-5, atol=3e-6)
     blocks = torch.stack([part.sum(0) for part in expected.split(32)])
     torch.testing.assert_close(sums, blocks, rtol=1e-5, atol=1e-5)
-    half, _ = activations.backward(grad.bfloat16(), x.bfloat16(), bias, _FUSED[name])
+    half, _ = activations.backward(grad.bfloat16(), x.bfloat16(), bias, _NAMES[name])
     assert half.dtype == torch.bfloat16
     torch.testing.assert_close(half.float(), expected, rtol=0.05, atol=0.05)
-    assert activations.backward(grad, x, bias, _FUSED[name], sums=False)[1] is None
+    assert activations.backward(grad, x, bias, _NAMES[name], sums=False)[1] is None
 
 
 def test_gelu_by_hand() -> None:
@@ -96,7 +96,7 @@ def collected(bounds: TaskBounds, static: bool, name: str) -> list[Tensor]:
     weight, bias = Parameter(drawn(M, K, seed=2)), Parameter(drawn(M, seed=3))
     step = Jacobian([weight, bias]).begin(3, static=static)
     with step.collecting(bounds):
-        y = linear_activated(x, weight, bias, ACTIVATIONS[name], _FUSED[name])
+        y = linear_activated(x, weight, bias, ACTIVATIONS[name], _NAMES[name])
     (y * drawn(101, M, seed=4)).sum().backward()
     return [step.dense(), x.grad, y.detach()]  # type: ignore[list-item]
 
@@ -110,7 +110,7 @@ def test_a_task_s_gradients_are_those_by_offsets(asked: list[str], case: str, na
     assert asked == []
     for one, other in zip(collected(bounds, True, name), expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
-    assert asked == [_FUSED[name], sums]
+    assert asked == [_NAMES[name], sums]
 
 
 def test_blocks_of_rows_are_a_task_s_alone() -> None:

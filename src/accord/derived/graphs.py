@@ -12,8 +12,7 @@ import torch
 from accord.data.examples import Given
 from accord.data.loader import Assembler
 from accord.data.tokenizing import load_tokenizer, special_ids
-from accord.derived.onnx_model import DESCRIPTION, OnnxModel
-from accord.derived.to_onnx import need_onnxruntime
+from accord.derived.onnx_model import DESCRIPTION, OnnxModel, need
 from accord.encoders.units import located
 from accord.errors import ModelError
 from accord.evaluation.answerer import Answerer
@@ -107,7 +106,7 @@ def load_graphs(folder: Path, threads: int | None = None) -> Answerer:
         >>> load_graphs(Path("graphs")).answer(["A lovely film."])  # doctest: +SKIP
         [{'sst': '4'}]
     """
-    need_onnxruntime()
+    need("a folder of ONNX graphs", "onnxruntime")
     description = read_graphs(folder)
     tasks, inputs, max_length = described_tasks(description["accord"], folder / DESCRIPTION)
     tokenizer = load_tokenizer(folder)

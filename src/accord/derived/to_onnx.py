@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ import torch
 
 from accord.data.tokenizing import save_tokenizer
 from accord.derived.finished import check_new, write_new
-from accord.derived.onnx_model import DESCRIPTION, INPUTS, OnnxModel
+from accord.derived.onnx_model import DESCRIPTION, INPUTS, OnnxModel, need
 from accord.derived.padded import PaddedModel
 from accord.derived.quantised import Cost, LabelledRows, quantise
 from accord.derived.single import Single, open_single, write_json
-from accord.errors import ModelError, UsageError
+from accord.errors import ModelError
 from accord.kinds import kind_of, labelled_kind
 from accord.model.saved import read_description
 from accord.tasks import Task
@@ -106,22 +105,7 @@ def need_onnx() -> None:
     Raises:
         UsageError: naming what isn't.
     """
-    _need("accord export --to onnx", _NEEDED)
-
-
-def need_onnxruntime() -> None:
-    """Check that what executes graphs is installed.
-
-    Raises:
-        UsageError: if not.
-    """
-    _need("a folder of ONNX graphs", ("onnxruntime",))
-
-
-def _need(what: str, packages: Sequence[str]) -> None:
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
-        raise UsageError(f'{what} needs {", ".join(missing)}: pip install "accord[onnx]"')
+    need("accord export --to onnx", *_NEEDED)
 
 
 def graph_of(task: Task) -> str:

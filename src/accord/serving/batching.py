@@ -189,9 +189,9 @@ class Batcher:
         begun = time.perf_counter()
         given = _answered([job for job in jobs if not job.answers.cancelled()])
         ended = time.perf_counter()
-        self._deliver(partial(_give, given))
         self._pace.passed(sum(job.tokens for job in jobs), ended - begun)
         self._watcher.passed(jobs, begun, ended)
+        self._deliver(partial(_give, given))
         return True
 
     def _next(self) -> list[Job] | None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
 
 from accord.serving.requests import Asked
+from accord.terminal import tell
 
 Log = Callable[[Mapping[str, Any]], object]
 
@@ -36,6 +35,4 @@ def logged(request: Request, status: int, seconds: float) -> dict[str, Any]:
 
 def to_stderr(said: Mapping[str, Any]) -> None:
     """Write a line of JSON, in ASCII: texts may hold anything, and half a character too."""
-    with suppress(OSError):  # nobody reads it any more: that is no reason not to answer
-        sys.stderr.write(f"{json.dumps(said)}\n")  # at once: other processes may write there too
-        sys.stderr.flush()
+    tell(json.dumps(said))
