@@ -27,11 +27,14 @@ class Load:
         seconds: that the window took.
         latencies: of requests answered with 200, in seconds.
         statuses: how many requests had which; 0: no answer, -1: not sent.
+        again: requests that were sent a second time, as HTTP clients do: the service had closed
+            their connection, which was idle for long, before they came.
     """
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
+    again: int = 0
 
     @property
     def rate(self) -> float:
@@ -127,18 +130,23 @@ class Client:
     Attributes:
         connections: to the services.
         begun: when it asked.
+        wire: what it asked.
+        reused: whether it did so by a connection that had been used before.
         missing: services that haven't answered.
         answers: statuses and bodies of the others.
     """
 
     connections: list[Connection]
     begun: float = 0.0
+    wire: bytes = b""
+    reused: bool = False
     missing: int = 0
     answers: list[tuple[int, bytes]] = field(default_factory=list)
 
-    def ask(self, wire: bytes, selector: selectors.BaseSelector) -> None:
-        """Ask."""
+    def ask(self, wire: bytes, selector: selectors.BaseSelector) -> int:
+        """Ask; return how many services were asked."""
         self.begun, self.missing, self.answers = time.perf_counter(), 0, []
+        self.wire, self.reused = wire, all(each.socket is not None for each in self.connections)
         for each in self.connections:
             fresh = each.socket is None
             if not each.send(wire):
@@ -147,6 +155,7 @@ class Client:
             self.missing += 1
             if fresh:
                 selector.register(each.socket, selectors.EVENT_READ, (self, each))  # type: ignore[arg-type]
+        return self.missing
 
     def hear(self, connection: Connection, selector: selectors.BaseSelector) -> bool:
         """Read what one service says; return whether all have answered."""
@@ -241,7 +250,11 @@ def open_loop(
             patience = max(0.0, due - now) if due < begun + seconds else None
             for key, _ in selector.select(patience):
                 client, connection = key.data
-                if client.hear(connection, selector):
+                heard = client.hear(connection, selector)
+                if heard and client.answers == [(0, b"")] and client.reused:
+                    load.again += 1
+                    heard = not client.ask(client.wire, selector)
+                if heard:
                     load.note(client)
                     free.append(client)
                     waiting -= 1

@@ -400,7 +400,8 @@ def told(report: Report, name: str, load: Load, capacity: float) -> None:
     """Keep what clients saw."""
     report.details[name] = {
         "capacity": round(capacity, 1), "seconds": round(load.seconds, 1),
-        "statuses": dict(load.statuses), "answers_per_second": round(load.rate, 1),
+        "statuses": dict(load.statuses), "sent_again": load.again,
+        "answers_per_second": round(load.rate, 1),
         "p50_ms": round(load.quantile(0.5), 1), "p99_ms": round(load.quantile(0.99), 1),
     }  # fmt: skip
 
