@@ -24,29 +24,23 @@ reloads     200 exchanges of a model while clients ask
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import re
 import shutil
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
+from exchanges import exchanged, perturb
 from harness import Report, Row, arguments, median_interval, progress
 from load import Load, closed_loop, one_by_one, open_loop
 from one_pass import World, several
 from prediction import dev_sets, quieten, with_onnxruntime
+from services import Process, running, serve, started, until_idle
 from utilisation import faster_precision
 
 import accord
@@ -56,93 +50,6 @@ HERE = Path(__file__).parent
 CLIENTS = (1, 8, 64)
 PADDED_TOKENS = 512
 PARTS = ("table", "call", "heads", "memory", "steady", "overload", "reloads")
-LEAST_WORK = 1.9  # of two busy loops, each on a core of its own, over one
-
-
-@dataclass
-class Process:
-    """A service's process.
-
-    Attributes:
-        process: itself.
-        port: where it listens.
-    """
-
-    process: subprocess.Popen[str]
-    port: int
-
-    def cpu_seconds(self) -> float:
-        """Processor time that it took."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def mebibytes(self) -> float:
-        """Memory that it holds now."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
-
-
-def started(*command: object) -> Process:
-    """Start a service, and wait until it listens."""
-    process = subprocess.Popen(
-        [sys.executable, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, cwd=HERE, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    said = []
-    for line in process.stdout:  # type: ignore[union-attr]
-        said.append(line)
-        if found := re.search(r"listening at http://127\.0\.0\.1:(\d+)", line):
-            threading.Thread(target=process.communicate, daemon=True).start()
-            return Process(process, int(found[1]))
-    raise SystemExit(f"a service didn't start: {''.join(said)}")
-
-
-def serve(folder: Path, *options: object) -> Process:
-    """Start `accord serve`."""
-    command = "from accord.cli import main; main()"
-    return started("-c", command, "serve", folder, "--port", 0, *options)
-
-
-@contextlib.contextmanager
-def running(processes: dict[str, list[Process]]) -> Iterator[dict[str, list[Process]]]:
-    """End services when they are no longer needed."""
-    try:
-        yield processes
-    finally:
-        for each in chain.from_iterable(processes.values()):
-            each.process.kill()
-            each.process.wait()
-
-
-def two_cores() -> float:
-    """Return how much more work two busy loops do than one, each pinned to a core of its own."""
-    loop = (
-        "import os, sys, time\nos.sched_setaffinity(0, {int(sys.argv[1])})\nn, end = 0, "
-        "time.perf_counter() + 1\nwhile time.perf_counter() < end: n += 1\nprint(n)"
-    )
-
-    def counted(*cores: int) -> int:
-        each = [
-            subprocess.Popen(
-                [sys.executable, "-c", loop, str(core)], stdout=subprocess.PIPE, text=True
-            )
-            for core in cores
-        ]
-        return sum(int(one.communicate()[0]) for one in each)
-
-    first, second = sorted(os.sched_getaffinity(0))[:2]
-    return 2 * counted(first, second) / (counted(first) + counted(second))
-
-
-def until_idle() -> float:
-    """Wait until both cores are ours; return `two_cores`."""
-    if os.environ.get("BUSY"):  # to try the script: its figures are worth nothing
-        return float("nan")
-    for _ in range(60):
-        if (work := two_cores()) >= LEAST_WORK:
-            return work
-        time.sleep(5)
-    raise SystemExit(f"two cores do only {work:.2f} times the work of one: nothing to measure here")
 
 
 @dataclass
@@ -422,83 +329,6 @@ def reloads(options: Options, report: Report) -> None:
     with running({"fp32": [serve(served, "--reload")]}) as sides:
         (process,) = sides["fp32"]
         report.add(*exchanged(process, served, models, wanted, report))
-
-
-def perturb(folder: Path, seed: int) -> None:
-    """Give a model other heads, so that its answers name it."""
-    from safetensors.torch import load_file, save_file
-
-    generator = torch.Generator().manual_seed(seed)
-    weights = load_file(folder / "heads.safetensors")
-    new = {name: torch.randn(each.shape, generator=generator) for name, each in weights.items()}
-    save_file(new, folder / "heads.safetensors", {"format": "pt"})
-
-
-def exchanged(process: Process, served: Path, models: list[Path], wanted: dict[Path, Any],
-              report: Report) -> list[Row]:  # fmt: skip
-    """Exchange models 200 times while clients ask; return what went wrong."""
-    from accord.serving.models import content_hash
-
-    by_hash = {content_hash(folder): wanted[folder] for folder in models}
-    texts = [*next(iter(by_hash.values()))]
-    ended, wrong, answered = threading.Event(), [], []
-
-    def ask(number: int) -> None:
-        import http.client
-
-        i = number
-        while not ended.is_set():
-            several = [texts[(i + j) % len(texts)] for j in range(3)]
-            i += 1
-            connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=60)
-            body = json.dumps({"texts": several})
-            connection.request("POST", "/v1/answer", body, {"content-type": "application/json"})
-            reply = connection.getresponse()
-            value = json.loads(reply.read())
-            connection.close()
-            if reply.status != 200:
-                wrong.append(value)
-                continue
-            answered.append(value["hash"])
-            said = [{task: one["answer"] for task, one in each.items()}
-                    for each in value["answers"]]  # fmt: skip
-            if said != [by_hash[value["hash"]][text] for text in several]:
-                wrong.append(value)
-
-    threads = [threading.Thread(target=ask, args=(7 * i,)) for i in range(4)]
-    for each in threads:
-        each.start()
-    before = process.mebibytes()
-    for i in range(200):
-        progress(f"exchange {i + 1} of 200")
-        fresh = served.with_name("fresh")
-        shutil.copytree(models[(i + 1) % 2], fresh)
-        shutil.rmtree(served.with_name("old"), ignore_errors=True)
-        served.rename(served.with_name("old"))
-        fresh.rename(served)
-        reload(process.port)
-    progress("")
-    ended.set()
-    for each in threads:
-        each.join()
-    changes = sum(a != b for a, b in pairwise(answered))
-    report.details["reloads"] = {"answers": len(answered), "changes_seen": changes}
-    return [
-        Row("reloads_lost_or_mixed", len(wrong), 0, "lower", note=f"of {len(answered):,} answers"),
-        Row("reloads_grown_mebibytes", process.mebibytes() - before, None, "lower"),
-    ]
-
-
-def reload(port: int) -> None:
-    """Have a service load its folders anew."""
-    import http.client
-
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("POST", "/v1/reload")
-    reply = connection.getresponse()
-    if reply.status != 200:
-        raise SystemExit(f"not exchanged: {reply.read().decode()}")
-    connection.close()
 
 
 def main() -> None:
