@@ -29,7 +29,7 @@ GPU_OPTIONS = $(if $(PART),--part $(PART)) $(if $(DATA),--data $(DATA)) \
     $(if $(ENCODER),--encoder $(ENCODER)) $(if $(DEVICE),--device $(DEVICE)) \
     $(if $(COMPILED),--compiled) $(if $(OUTPUT),--output $(OUTPUT))
 
-.PHONY: help demo test slow browser lint parity cases check bench gpu clean
+.PHONY: help demo test slow browser lint parity package cases check bench gpu clean
 
 help:
 	@echo "make demo    fine-tune a small encoder on three bundled tasks, and compare"
@@ -38,6 +38,7 @@ help:
 	@echo "make parity  every method beside TorchJD's, with the solvers that it needs"
 	@echo "make browser the service's page in a real browser, which it installs (Debian, as root)"
 	@echo "make lint    style and types"
+	@echo "make package the wheel and the sdist, and the demo from the wheel in a fresh environment"
 	@echo "make cases   inputs that went wrong for other people, if they lie in $(CASES)"
 	@echo "make check   lint and test"
 	@echo "make bench   all benchmarks against other libraries; ROUNDS=5 for fewer rounds"
@@ -48,7 +49,7 @@ help:
 
 demo: $(STAMP)
 	@echo "== Demo: three bundled tasks, each alone and all together; some minutes on two cores."
-	@$(BIN)/python examples/demo.py
+	@$(BIN)/accord demo
 
 test: $(STAMP)
 	@echo "== Tests: all but the slow ones, in $(WORKERS) processes."
@@ -76,6 +77,10 @@ parity: $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev,parity]"
 	@echo "== Every method that TorchJD has beside TorchJD's."
 	@$(BIN)/python -m pytest -q tests/parity/test_torchjd.py
+
+package: $(STAMP)
+	@echo "== Package: built, checked, and tried in a fresh environment."
+	@.ci/package $(abspath $(BIN))/python
 
 cases: $(STAMP)
 	@for case in $(CASES)/[0-9]*/; do \

@@ -108,7 +108,7 @@ class Workload:
 def data_folder(data: Path | None) -> Path:
     """The course's files where they are, else the bundled sample."""
     shared = ROOT.parent / "shared" / "data"
-    return data or (shared if shared.exists() else ROOT / "examples" / "sample")
+    return data or (shared if shared.exists() else ROOT / "src" / "accord" / "demo" / "sample")
 
 
 def workload(

@@ -7,7 +7,8 @@
     accord.add(model, config, out)           new tasks on a trained model, as `accord add`
     accord.remove(model, tasks, out)         a model without some tasks
     accord.load_encoder(path)                a bare encoder
-    accord.optim.AdamW, accord.encoders.BertEncoder, accord.gradients.get_method …
+    accord.optim.AdamW, accord.encoders.BertEncoder, accord.gradients.pcgrad(G),
+    accord.pertask.Jacobian …                parts by themselves
 
 Nothing heavy is imported before it is used.
 """
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from accord.evaluation.loading import load
     from accord.evaluation.predict import Predictor
 
-__all__ = ["Predictor", "add", "load", "load_encoder", "remove", "resume", "train"]
+    __version__: str
+
+__all__ = [
+    "Predictor", "__version__", "add", "load", "load_encoder", "remove", "resume", "train",
+]  # fmt: skip
 
 _HOMES = {
     "train": "accord.api",
@@ -35,9 +40,8 @@ _HOMES = {
     "load_encoder": "accord.encoders.pretrained",
 }
 _PACKAGES = (
-    "balancing", "encoders", "gradients", "evaluation", "kernels", "model", "optim",
-    "pertask", "regularisers", "sampling",
-    "sharing",
+    "balancing", "encoders", "errors", "gradients", "evaluation", "kernels", "model", "optim",
+    "pertask", "regularisers", "sampling", "sharing", "statistics",
 )  # fmt: skip
 
 
@@ -46,4 +50,15 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(_HOMES[name]), name)
     if name in _PACKAGES:
         return import_module(f"accord.{name}")
-    raise AttributeError(f"module 'accord' has no attribute '{name}'")
+    if name == "__version__":
+        from accord.installed import version
+
+        return version()
+    from accord.errors import nearest
+
+    hint = "" if name.startswith("__") else nearest(name, __dir__())
+    raise AttributeError(f"module 'accord' has no attribute '{name}'{hint}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_PACKAGES])

@@ -18,7 +18,10 @@ def registered(family: str) -> tuple[str, ...]:
         >>> "pcgrad" in registered("gradients"), "a-gem" in registered("gradients")
         (True, True)
     """
+    folder = Path(__file__).parent / family
+    methods = folder / "methods"  # of a family that has more to show than its methods
     modules = (
-        module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / family)])
+        module.name
+        for module in pkgutil.iter_modules([str(methods if methods.is_dir() else folder)])
     )
     return tuple(sorted(name.replace("_", "-") for name in modules if not name.startswith("_")))

@@ -349,7 +349,7 @@ def test_without_optuna_it_says_how_to_get_it(config, tmp_path, accord_cli, monk
     monkeypatch.setitem(sys.modules, "optuna", None)
     answer = accord_cli("tune", config, "--out", tmp_path / "out")
     assert answer.code == 2
-    assert answer.err == 'accord: accord tune needs optuna: pip install "accord[tune]"\n'
+    assert answer.err == 'accord: accord tune needs optuna: pip install "accord-mtl[tune]"\n'
     assert not (tmp_path / "out").exists()
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.optimize import minimize, nnls
 
-from accord.gradients.a_gem import a_gem
-from accord.gradients.gem import gem
+from accord.gradients.methods.a_gem import a_gem
+from accord.gradients.methods.gem import gem
 from accord.methods import Signals
 
 HELD = torch.tensor([False, False, True, True, True])

@@ -8,7 +8,7 @@ from looped import looped
 from torch import Tensor
 from torchjd.aggregation import PCGrad
 
-from accord.gradients.pcgrad import pcgrad, visiting_orders
+from accord.gradients.methods.pcgrad import pcgrad, visiting_orders
 from accord.methods import Signals
 
 NAMES = ["random", "zero row", "scales", "rank one", "opposing", "orthogonal", "tiny", "huge"]

@@ -10,7 +10,7 @@ import torch
 from looped import looped
 
 from accord.gradients import get_method, method_names
-from accord.gradients.pcgrad import visiting_orders
+from accord.gradients.methods.pcgrad import visiting_orders
 from accord.methods import Signals
 
 Matrix = mp.matrix

@@ -14,6 +14,7 @@ import click
 from accord.terminal import echo, open_streams, shown, silence, tell
 
 COMMANDS = {
+    "demo": "Train on three small bundled tasks, and compare: a first look.",
     "init": "Write a starter accord.toml from your files.",
     "check": "Check a config and its data before training.",
     "train": "Train one encoder for all tasks of a config.",
@@ -65,13 +66,9 @@ class LazyGroup(click.Group):
 def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
-    from importlib.metadata import PackageNotFoundError, version
+    from accord.installed import version
 
-    try:
-        number = version("accord")
-    except PackageNotFoundError:
-        number = "unknown: a source tree that is not installed"
-    echo(f"accord, version {number}")
+    echo(f"accord, version {version()}")
     ctx.exit()
 
 

@@ -89,12 +89,12 @@ def serve(
     once all is answered, SIGHUP loads the models whose folders changed.
     """
     from accord.errors import UsageError
+    from accord.installed import need
     from accord.serving.hosts import checked_hosts, is_loopback
-    from accord.serving.needed import check_installed
     from accord.serving.requests import Limits
     from accord.serving.settings import Settings, named
 
-    check_installed()
+    need("accord serve", "serve", "starlette", "uvicorn", "prometheus_client")
     if backend == "onnx" and (device not in ("auto", "cpu") or precision != "float32"):
         raise UsageError("--backend onnx computes in float32 on a CPU: --device and --precision"
                          " are for models' own code")  # fmt: skip
@@ -129,6 +129,7 @@ def find_token(file: Path | None) -> str | None:
         UsageError: if there is no such file, or nothing in it.
     """
     from accord.errors import UsageError
+    from accord.installed import need
 
     if file is None:
         return os.environ.get("ACCORD_TOKEN", "").strip() or None

@@ -12,13 +12,14 @@ import torch
 from accord.data.examples import Given
 from accord.data.loader import Assembler
 from accord.data.tokenizing import load_tokenizer, special_ids
-from accord.derived.onnx_model import DESCRIPTION, OnnxModel, need
+from accord.derived.onnx_model import DESCRIPTION, OnnxModel
 from accord.encoders.units import located
 from accord.errors import ModelError
 from accord.evaluation.answerer import Answerer
 from accord.evaluation.member import Members
 from accord.evaluation.task_groups import Answered, TaskGroup, check_finite
 from accord.evaluation.texts import Read, TextReader
+from accord.installed import need
 from accord.kinds import kind_of, labelled_kind
 from accord.model.saved import described_tasks
 from accord.tasks import Task
@@ -106,7 +107,7 @@ def load_graphs(folder: Path, threads: int | None = None) -> Answerer:
         >>> load_graphs(Path("graphs")).answer(["A lovely film."])  # doctest: +SKIP
         [{'sst': '4'}]
     """
-    need("a folder of ONNX graphs", "onnxruntime")
+    need("a folder of ONNX graphs", "onnx", "onnxruntime")
     description = read_graphs(folder)
     tasks, inputs, max_length = described_tasks(description["accord"], folder / DESCRIPTION)
     tokenizer = load_tokenizer(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import Tensor
 from accord.derived.padded import answers
 from accord.encoders.packing import TokenSequence, pack
 from accord.encoders.units import located
-from accord.errors import ModelError, UsageError
+from accord.errors import ModelError
 from accord.kinds import kind_of, labelled_kind
 from accord.model.multitask import MultitaskModel
 from accord.tasks import Task
@@ -133,21 +132,6 @@ class OnnxModel:
         low, high = (0.0, 1.0) if task.labels else task.range
         distances = (self.outputs(task, examples, answers=True) - wanted).abs()
         return float(distances.max()) / (high - low)
-
-
-def need(what: str, *packages: str) -> None:
-    """Check that packages of the extra are there.
-
-    Args:
-        what: needs them.
-        packages: as they are imported.
-
-    Raises:
-        UsageError: naming those that are missing.
-    """
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
-        raise UsageError(f'{what} needs {", ".join(missing)}: pip install "accord[onnx]"')
 
 
 def _batches(rows: Examples) -> Iterator[list[int]]:

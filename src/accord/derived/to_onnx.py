@@ -21,18 +21,18 @@ import torch
 
 from accord.data.tokenizing import save_tokenizer
 from accord.derived.finished import check_new, write_new
-from accord.derived.onnx_model import DESCRIPTION, INPUTS, OnnxModel, need
+from accord.derived.onnx_model import DESCRIPTION, INPUTS, OnnxModel
 from accord.derived.padded import PaddedModel
 from accord.derived.quantised import Cost, LabelledRows, quantise
 from accord.derived.single import Single, open_single, write_json
 from accord.errors import ModelError
+from accord.installed import need
 from accord.kinds import kind_of, labelled_kind
 from accord.model.saved import read_description
 from accord.tasks import Task
 
 FORMAT = 1
 OPSET = 23  # the first with attention as one operation
-_NEEDED = ("onnx", "onnxruntime", "onnxscript")
 _TOLERANCE = 1e-4
 _PROTOBUF_BYTES = 2**31 - 2**24  # a file of ONNX may hold no more
 
@@ -74,7 +74,7 @@ def export_onnx(
             be measured on the file.
         ModelError: if the model can't be loaded, or a graph doesn't say what it says.
     """
-    need_onnx()
+    need("accord export --to onnx", "onnx", "onnx", "onnxruntime", "onnxscript")
     check_new(out)
     single = open_single(source)
     chosen = single.numbers(tasks)
@@ -97,15 +97,6 @@ def export_onnx(
 
     write_new(out, write)
     return exported
-
-
-def need_onnx() -> None:
-    """Check that what writes graphs is installed.
-
-    Raises:
-        UsageError: naming what isn't.
-    """
-    need("accord export --to onnx", *_NEEDED)
 
 
 def graph_of(task: Task) -> str:

@@ -65,7 +65,7 @@ class Method(Description):
         return "jacobian" in self.needs
 
 
-METHODS: Registry[Method] = Registry("gradients")
+METHODS: Registry[Method] = Registry("gradients", "gradients.methods")
 
 
 def method(

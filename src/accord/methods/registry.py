@@ -16,10 +16,11 @@ class Registry(Generic[Entry]):
 
     Args:
         family: the folder's name.
+        package: with the files, where these lie in a folder of their own.
     """
 
-    def __init__(self, family: str) -> None:
-        self.family = family
+    def __init__(self, family: str, package: str | None = None) -> None:
+        self.family, self._package = family, package or family
         self.entries: dict[str, Entry] = {}
 
     def names(self) -> list[str]:
@@ -34,7 +35,7 @@ class Registry(Generic[Entry]):
         """
         if name not in self.names():
             raise KeyError(name)
-        import_module(f"accord.{self.family}.{name.replace('-', '_')}")
+        import_module(f"accord.{self._package}.{name.replace('-', '_')}")
         return self.entries[name]
 
     def all(self) -> list[Entry]:

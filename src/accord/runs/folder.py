@@ -16,6 +16,7 @@ from typing import Any
 
 from accord.durable import append, atomic_file, reach, recover_folder, write_atomic
 from accord.errors import BusyError, RunFolderError, printable
+from accord.installed import version
 from accord.runs.lock import LOCK, TIME, busy, hold, is_locked, now
 from accord.untrusted import check_name, parse_json, read_json
 
@@ -235,20 +236,20 @@ def _holds_nothing(path: Path) -> bool:
 
 def environment(threads: int, device: str) -> dict[str, Any]:
     """Return what of the machine and its software a result may depend on."""
-    packages = ("accord", "torch", "numpy", "tokenizers", "safetensors", "scipy")
+    packages = ("torch", "numpy", "tokenizers", "safetensors", "scipy")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
         "threads": threads,
         "device": device,
-        "packages": {name: package_version(name) for name in packages},
+        "packages": {"accord": version(), **{name: package_version(name) for name in packages}},
     }
 
 
 @cache  # a run asks three times
 def package_version(package: str) -> str:
-    """Return a package's version; a source tree on PYTHONPATH has none."""
+    """Return a package's version."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

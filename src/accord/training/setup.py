@@ -26,6 +26,7 @@ from accord.evaluation.packed import packed_inputs
 from accord.evaluation.passes import tokens_of_a_pass
 from accord.evaluation.pooling import encoded
 from accord.kernels.matmul import MatmulPolicy, choose_matmul_policy
+from accord.installed import version
 from accord.kinds import kind_of
 from accord.model.inherited import check_inheritance, dropped_parts, inherit
 from accord.model.multitask import MultitaskModel
@@ -35,7 +36,6 @@ from accord.optim.averaging import Averages, trained
 from accord.plan.run import StagePlan, Table
 from accord.runs.devices import check_precision, choose_device
 from accord.runs.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate
-from accord.runs.folder import package_version
 from accord.runs.repeatable import order_fault
 from accord.training.building import (
     build_combination,
@@ -152,7 +152,7 @@ class Setup:
         contents = sorted(self.data.contents().items())
         return {
             task.name: Origin(
-                package_version("accord"),
+                version(),
                 self.fingerprint,
                 _hash([pair for pair in contents if pair[0].rpartition(".")[0] == task.name]),
             )

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accord.errors import RunFolderError, UsageError
+from accord.errors import RunFolderError
 from accord.grids.running import working_in
+from accord.installed import need
 from accord.plan.unused import effective
 from accord.runs.folder import RunFolder
 from accord.training.edits import differences
@@ -35,10 +36,9 @@ def need_optuna() -> None:
     Raises:
         UsageError: how to install it.
     """
-    try:
-        import optuna
-    except ImportError:
-        raise UsageError('accord tune needs optuna: pip install "accord[tune]"') from None
+    need("accord tune", "tune", "optuna")
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from accord.gradients._registry import Signals, State, method
-from accord.gradients.pcgrad import visiting_orders
+from accord.gradients.methods.pcgrad import visiting_orders
 
 _HIGHEST = 1 - 1e-6  # a cosine to aim at: 1 itself would take an infinite step
 _VANISHED = 1e-6  # a norm beside the original's: less is rounding, and has no cosine

@@ -1,0 +1,1 @@
+"""The gradient methods, one per file, each named as its file is."""
