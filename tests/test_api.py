@@ -8,17 +8,21 @@ import torch
 
 import accord
 from accord.encoders.pretrained import save_encoder
+from accord.installed import version
 
 
 def test_every_promised_name_is_there():
     assert set(accord.__all__) == {
-        "Predictor", "add", "load", "load_encoder", "remove", "resume", "train",
+        "Predictor", "__version__", "add", "check", "compare", "evaluate", "load", "load_encoder",
+        "remove", "resume", "train",
     }  # fmt: skip
     for name in accord.__all__:
-        assert callable(getattr(accord, name))
+        assert callable(getattr(accord, name)) or name == "__version__"
+    assert accord.__version__ == version()
+    assert set(accord.__all__) | set(accord._PACKAGES) == set(dir(accord))
     for name in accord._PACKAGES:
         assert getattr(accord, name).__name__ == f"accord.{name}"
-    with pytest.raises(AttributeError, match="module 'accord' has no attribute 'trian'"):
+    with pytest.raises(AttributeError, match=r"no attribute 'trian'; did you mean 'train'\?"):
         _ = accord.trian  # type: ignore[attr-defined]
 
 

@@ -1,7 +1,10 @@
 """Accord: fine-tune one BERT encoder for many text tasks.
 
+    accord.check(config)                     what `accord check` finds in config and data
     accord.train(config)                     a run, as `accord train`
     accord.resume(run)                       goes on with one
+    accord.evaluate(model)                   its tasks' figures
+    accord.compare(config, out)              whether sharing was worth it, as `accord compare`
     accord.load(folder).answer(texts)        the answers of all tasks
     accord.load(folder).predict(task, texts) those of one
     accord.add(model, config, out)           new tasks on a trained model, as `accord add`
@@ -19,7 +22,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from accord.api import add, remove, resume, train
+    from accord.api import add, check, compare, evaluate, remove, resume, train
     from accord.encoders.pretrained import load_encoder
     from accord.evaluation.loading import load
     from accord.evaluation.predict import Predictor
@@ -27,10 +30,14 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "Predictor", "__version__", "add", "load", "load_encoder", "remove", "resume", "train",
+    "Predictor", "__version__", "add", "check", "compare", "evaluate", "load", "load_encoder",
+    "remove", "resume", "train",
 ]  # fmt: skip
 
 _HOMES = {
+    "check": "accord.api",
+    "compare": "accord.api",
+    "evaluate": "accord.api",
     "train": "accord.api",
     "resume": "accord.api",
     "add": "accord.api",

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any
 
+from accord.comparison.family import Comparison, compare_groups
+from accord.comparison.group import margin_of
 from accord.config.file import dump_config, load_config, parse_config, resolve_paths
 from accord.config.sections import Config
+from accord.data.checking import CheckReport, check_data
 from accord.derived.adding import Added, add_tasks
 from accord.derived.joint import add_jointly
 from accord.derived.removing import remove_tasks
+from accord.encoders.pretrained import resolve_encoder_folder
+from accord.errors import TrainingError, UsageError
+from accord.evaluation.evaluate import evaluate_input, evaluate_run, run_of
+from accord.grids.comparison import comparison_cells
+from accord.grids.running import grid_groups, run_grid
+from accord.kinds import Evaluation
 from accord.plan.making import plan_run
+from accord.plan.sources import same_rows
 from accord.runs.progress import Console
 from accord.training.run import Run
+from accord.training.stages.preflight import check_run
 from accord.training.stages.run import resume as resume_run
 from accord.training.stages.run import start as start_run
 
@@ -58,6 +70,117 @@ def train(
     return start_run(
         plan_run(resolved), folder, source=dump_config(resolved), quiet=quiet, strict=strict
     )
+
+
+def check(
+    config: Config | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()
+) -> CheckReport:
+    """Check a config, its data and its encoder before training, as `accord check` does.
+
+    Args:
+        config: as `train` takes it.
+        overrides: `key=value`, as `--set`.
+
+    Returns:
+        Rows, labels, lengths, duplicates, and texts that stand in both train and dev; with what a
+        run would warn of.
+
+    Raises:
+        UsageError: whatever `train` refuses, in the same words.
+
+    Example:
+        >>> accord.check("accord.toml").warnings  # doctest: +SKIP
+        []
+    """
+    plan = plan_run(*_loaded(config, overrides))
+    unused = check_run(plan)
+    encoder = plan.stages[0].encoder
+    folder = resolve_encoder_folder(encoder.path, encoder.revision)
+    data = plan.data if plan.staged else plan.only.data
+    packed = {stage.label: stage.data for stage in plan.stages}  # each may pack apart
+    report = check_data(data, folder, same_rows(data), packed)
+    return replaced(report, warnings=[*plan.notes, *unused, *report.warnings])
+
+
+def evaluate(
+    model: str | Path,
+    task: str | None = None,
+    source: str | Path | None = None,
+    *,
+    skip_bad_rows: bool = False,
+) -> dict[str, Evaluation]:
+    """Evaluate a model on its run's dev files, or one task of it on a labelled file.
+
+    Args:
+        model: a run folder or model folder.
+        task: a name, to evaluate no other.
+        source: a labelled file of that task.
+        skip_bad_rows: of `source`: leave out rows that can't be used, rather than stop.
+
+    Returns:
+        For each task its figures.
+
+    Raises:
+        UsageError: if `source` is given without a task, or something can't be used.
+        RunFolderError: if without `source` the model lies in no run, or its dev files changed.
+
+    Example:
+        >>> accord.evaluate("runs/first")["sst"].figures  # doctest: +SKIP
+        {'accuracy': 0.4614}
+    """
+    if source is None:
+        return dict(evaluate_run(Path(model), run_of(Path(model)), task).tasks)
+    if task is None:
+        raise UsageError("a source needs a task: which one's file is it?")
+    return {task: evaluate_input(Path(model), task, Path(source), skip_bad_rows)}
+
+
+def compare(
+    config: Config | Mapping[str, Any] | str | Path,
+    out: str | Path,
+    *,
+    seeds: int = 5,
+    margin: float | None = None,
+    workers: int = 1,
+    quiet: bool = False,
+) -> Comparison:
+    """Train one model for all tasks and one for each, and compare them, as `accord compare` does.
+
+    Args:
+        config: as `train` takes it.
+        out: the folder of the runs; what is done there already is not done again.
+        seeds: of each model; a verdict takes two at least.
+        margin: points within which a verdict is "as good"; default: the config's.
+        workers: runs at a time.
+        quiet: no progress on stderr.
+
+    Returns:
+        The verdicts, with estimates and intervals.
+
+    Raises:
+        UsageError: something is wrong with config, data or encoder; nothing was written.
+        TrainingError: if runs failed.
+    """
+    loaded, where = _loaded(config)
+    results = run_grid(
+        comparison_cells(loaded, seeds, where, say=Console(quiet).say), Path(out), workers=workers,
+        console=Console(quiet),
+    )  # fmt: skip
+    failed = [f"{result.name}: {result.error}" for result in results if result.error]
+    if failed:
+        raise TrainingError("; ".join(failed))
+    groups = grid_groups(Path(out))
+    return compare_groups(groups, margin_of(groups, margin or loaded.comparison.margin))
+
+
+def _loaded(
+    config: Config | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()
+) -> tuple[Config, str]:
+    """Return a config, and where it stands."""
+    if isinstance(config, str | Path):
+        return load_config(Path(config), overrides), str(config)
+    given = config if isinstance(config, Config) else parse_config(config)
+    return resolve_paths(given, Path.cwd()), "config"
 
 
 def resume(run: str | Path, *, force: bool = False, quiet: bool = False) -> Run:

@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-from importlib.metadata import version
 
 import pytest
 
 from accord.cli import COMMANDS, main
+from accord.installed import version
 
 HEAVY = (
     "torch", "numpy", "pydantic", "rich", "tokenizers", "transformers", "scipy", "sklearn",
@@ -29,7 +29,7 @@ def call(monkeypatch, capfd):
     ("arguments", "text"),
     [
         (["trian"], "no command 'trian'; did you mean 'train'?"),
-        (["zzz"], "no command 'zzz'; allowed: init, check, train"),
+        (["zzz"], "no command 'zzz'; allowed: demo, init, check"),
         (["--bogus"], "No such option '--bogus'"),
         (["train", "--bogus"], "No such option '--bogus'"),
         (["train"], "Missing argument 'CONFIG'"),
@@ -69,7 +69,7 @@ def test_no_command_shows_the_help(call):
 
 
 def test_the_version_is_the_package_s(call):
-    assert call("--version") == (0, f"accord, version {version('accord')}\n", "")
+    assert call("--version") == (0, f"accord, version {version()}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,23 @@ def test_python_m_accord():
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("accord, version ")
+
+
+def test_h_is_help_everywhere(call):
+    assert call("-h")[1].startswith("Usage: accord ")
+    assert call("train", "-h") == call("train", "--help")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_given_what_completes(call, monkeypatch, shell):
+    code, out, err = call("completion", shell)
+    assert (code, err) == (0, "")
+    assert "_ACCORD_COMPLETE" in out
+    # What the shell then runs: the words so far, of which the last is completed.
+    monkeypatch.setenv("_ACCORD_COMPLETE", f"{shell}_complete")
+    monkeypatch.setenv("COMP_WORDS", "accord tra")
+    monkeypatch.setenv("COMP_CWORD", "tra" if shell == "fish" else "1")
+    code, out, err = call()
+    assert (code, err) == (0, "")
+    assert "train" in out
+    assert "resume" not in out

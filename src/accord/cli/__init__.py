@@ -35,6 +35,7 @@ COMMANDS = {
     "tune": "Search a config's settings for the best dev score.",
     "reproduce": "Rerun the experiments of the paper that Accord starts from.",
     "methods": "List every way to combine, balance and sample tasks.",
+    "completion": "Print what makes bash, zsh or fish complete commands.",
     "doctor": "Examine this machine: what it has, and which paths a run takes.",
 }
 
@@ -72,7 +73,7 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
     ctx.exit()
 
 
-@click.group(cls=LazyGroup, context_settings={"show_default": True})
+@click.group(cls=LazyGroup, context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
     help="Show the version and exit.",
