@@ -315,6 +315,22 @@ class ComparisonConfig(Section):
     )  # fmt: skip
 
 
+class TrackConfig(Section):
+    """`[track]`: where a run's figures are shown while it runs; no run depends on it."""
+
+    to: Annotated[list[str], _of("tracking")] = Field(
+        [], description="Any of 'mlflow', 'tensorboard', 'trackio' and 'wandb', each by its own"
+        " package and login; one that fails is told of and left out, and the run goes on."
+    )  # fmt: skip
+    project: str = Field("accord", description="Project or experiment that the run belongs to.")
+    name: str | None = Field(
+        None, description="Name of the run there; default: that of its folder."
+    )
+    every_steps: PositiveInt = Field(
+        10, description="Steps of which one is shown; evaluations always are."
+    )
+
+
 class Config(Section):
     """A whole configuration file."""
 
@@ -333,6 +349,7 @@ class Config(Section):
     averaging: AveragingConfig = AveragingConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     comparison: ComparisonConfig = ComparisonConfig()
+    track: TrackConfig = TrackConfig()
     methods: dict[str, dict[str, Any]] = Field(
         {},
         description="`[methods.NAME]`: options of any method or rule, used where it is chosen;"

@@ -119,7 +119,7 @@ def cleared(config: Config, parts: Sequence[Keys]) -> Config:
 
 def as_json(config: Config) -> dict[str, Any]:
     """Return a config as JSON, without what says only where it is from or how it is evaluated."""
-    return config.model_dump(mode="json", exclude={"selection", "comparison"})
+    return config.model_dump(mode="json", exclude={"selection", "comparison", "track"})
 
 
 def idle_keys(config: Config, parts: Sequence[Keys]) -> dict[str, str]:

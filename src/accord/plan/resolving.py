@@ -18,6 +18,7 @@ from accord.plan.keys import Keys, as_json, cleared
 from accord.plan.run import (
     AveragingPlan,
     CheckpointPlan,
+    TrackPlan,
     EncoderPlan,
     SharingPlan,
     StagePlan,
@@ -59,6 +60,7 @@ def resolve(config: Config) -> tuple[StagePlan, Keys]:
         sharing=sharing_plan,
         averaging=averaging,
         checkpoint=checkpoint,
+        track=TrackPlan(**config.track.model_dump()),
         options=keys.options,
         score=config.score,
         settings=as_json(cleared(config, [keys])),

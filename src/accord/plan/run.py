@@ -74,6 +74,10 @@ class CheckpointPlan(sections.CheckpointConfig):
     """How often a run can be picked up again; None: not by steps, or not by minutes."""
 
 
+class TrackPlan(sections.TrackConfig):
+    """Where a run's figures are shown."""
+
+
 @dataclass(frozen=True)
 class StagePlan:
     """One run without stages, or a stage of one.
@@ -85,6 +89,7 @@ class StagePlan:
         sharing: what tasks have of their own.
         averaging: of its weights.
         checkpoint: how often.
+        track: where its figures are shown.
         options: of the methods that it uses, by name.
         score: how the metrics become one.
         settings: of its config what makes a difference, as JSON: runs of equal ones are alike.
@@ -103,6 +108,7 @@ class StagePlan:
     sharing: SharingPlan
     averaging: AveragingPlan
     checkpoint: CheckpointPlan
+    track: TrackPlan
     options: Mapping[str, Mapping[str, Any]]
     score: Score
     settings: Table

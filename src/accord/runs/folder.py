@@ -9,7 +9,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.metrics = path / "metrics.jsonl"
+        self.listeners: list[Callable[[dict[str, Any]], object]] = []
         self.checkpoints = path / "checkpoints"
         self.model = path / "model"
         self.best = path / "best"
@@ -185,8 +186,10 @@ class RunFolder:
         self.write_json(STATUS, self._status | {"heartbeat": now()}, sync=False)
 
     def append_metrics(self, record: dict[str, Any]) -> None:
-        """Add a line to `metrics.jsonl`."""
+        """Add a line to `metrics.jsonl`, and tell it to whoever listens."""
         append(self.metrics, json.dumps(record) + "\n")
+        for listen in self.listeners:
+            listen(record)
 
     def truncate_metrics(self, step: int) -> str | None:
         """Drop what was recorded after a step: the resumed run records it again.

@@ -56,7 +56,7 @@ class Edit:
     @property
     def is_free(self) -> bool:
         """Whether it may be made while a run is stopped: its steps stay what they are."""
-        return self.is_path or self.key in OTHER_WAYS
+        return self.is_path or self.key in OTHER_WAYS or self.key.startswith("track.")
 
     @property
     def shown(self) -> str:

@@ -46,6 +46,7 @@ from accord.training.resuming import (
 )
 from accord.training.setup import Setup, prepare
 from accord.training.tidying import tidy, tidy_up
+from accord.training.tracked import tracked
 
 
 @dataclass(frozen=True)
@@ -225,8 +226,9 @@ def _train(
             if setup.plan.encoder.frozen:
                 console.say("encoding the training and dev data once")
                 setup.encode_data()
-            take_steps(setup, run, progress, console, watch)
-            results = finish(setup, run, progress, console)
+            with tracked(setup, run, console, progress.step):
+                take_steps(setup, run, progress, console, watch)
+                results = finish(setup, run, progress, console)
         run.set_status("done", step=progress.step, steps=progress.step)
     except BaseException as error:
         known = in_words(setup, run, error)

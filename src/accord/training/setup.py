@@ -53,6 +53,7 @@ from accord.training.drawing import (
     mean_tokens,
     training_sources,
 )
+from accord.tracking import check_installed
 from accord.training.frozen import feature_batch
 from accord.training.observers import observers
 from accord.training.recording import obstacles, recorder_of, records, rows_beside_steps
@@ -251,6 +252,7 @@ def prepare(
     Raises:
         UsageError: whatever is wrong with data or encoder, or with the plan beside them.
     """
+    check_installed(plan.track.to)
     device = choose_device(plan.training.device)
     check_precision(plan.training.precision, device, "training.precision")
     unordered = order_fault(device) if plan.training.deterministic else ""
