@@ -19,6 +19,7 @@ from accord.config.sections import (
     SelectionConfig,
     SharingConfig,
     StageConfig,
+    TrackConfig,
     TrainingConfig,
 )
 from accord.families import FAMILIES
@@ -59,6 +60,7 @@ SECTIONS: list[tuple[str, dict[str, FieldInfo]]] = [
     ("[memory]", MemoryConfig.model_fields),
     ("[selection]", SelectionConfig.model_fields),
     ("[comparison]", ComparisonConfig.model_fields),
+    ("[track]", TrackConfig.model_fields),
 ]
 
 

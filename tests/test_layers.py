@@ -39,7 +39,7 @@ LAYERS = [
     ["training.stages.stage", "training.stages.results"],
     [
         "training.run", "training.loop", "training.batches", "training.stopping",
-        "training.failing", "training.outcome", "training.heldout", "training.epoch",
+        "training.failing", "training.tracked", "training.outcome", "training.heldout", "training.epoch",
         "training.epoch_soup", "training.resuming", "training.edits", "training.passes",
         "training.lines",
         "evaluation.evaluate",
@@ -109,13 +109,13 @@ LAYERS = [
     ["pertask", "model.draws", "model.soft", "optim.averaging", "optim.soups"],
     ["kernels", "data.ragged"],
     ["methods", "statistics.components", "statistics.quantile", "statistics.multiplicity"],
-    ["metrics"],
+    ["metrics", "tracking"],
     [
         "config.base", "data.datafiles", "data.textfiles", "registered", "runs.ahead",
         "runs.processors", "runs.repeatable",
     ],
     ["spelling", "terminal", "durable"],
-    ["untrusted"],
+    ["untrusted", "installed", "demo"],
     ["errors", "plural"],
     # empty: each of their modules has a name of its own
     [

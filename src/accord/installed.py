@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of
 from importlib.util import find_spec
 from typing import Literal
 
@@ -12,14 +10,16 @@ from accord.errors import UsageError
 DISTRIBUTION = "accord-mtl"
 """What pip knows this package as: another one has its name."""
 
-Extra = Literal["serve", "onnx", "tune", "track"]
+Extra = Literal["serve", "onnx", "tune", "trackers"]
 
 
 def version() -> str:
     """Return Accord's version; of a source tree that is not installed "unknown"."""
+    from importlib import metadata  # not before it is asked for: `accord --help` answers at once
+
     try:
-        return version_of(DISTRIBUTION)
-    except PackageNotFoundError:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
         return "unknown"
 
 

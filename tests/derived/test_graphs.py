@@ -87,6 +87,6 @@ def test_what_is_no_folder_of_graphs_is_said(saved, tmp_path):
 
 
 def test_without_onnxruntime_the_extra_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("accord.derived.onnx_model.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"needs onnxruntime: pip install \"accord\[onnx\]\""):
+    monkeypatch.setattr("accord.installed.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"needs onnxruntime: pip install \"accord-mtl\[onnx\]\""):
         load_graphs(tmp_path)

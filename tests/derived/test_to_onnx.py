@@ -18,7 +18,7 @@ from transformers import AutoTokenizer
 
 import accord
 from accord.cli.export import export as command
-from accord.derived import onnx_model, to_onnx
+from accord.derived import to_onnx
 from accord.derived.onnx_model import OnnxModel
 from accord.derived.quantised import LabelledRows, quantise
 from accord.derived.single import open_single
@@ -269,9 +269,9 @@ def test_what_cant_be_exported_is_one_line_and_nothing_is_written(
             export_onnx(*arguments)
         assert "\n" not in str(error.value)
     monkeypatch.setattr(
-        onnx_model, "find_spec", lambda name: None if name == "onnxscript" else name
+        "accord.installed.find_spec", lambda name: None if name == "onnxscript" else name
     )
-    with pytest.raises(UsageError, match=r'needs onnxscript: pip install "accord\[onnx\]"'):
+    with pytest.raises(UsageError, match=r'needs onnxscript: pip install "accord-mtl\[onnx\]"'):
         export_onnx(folder, out)
     assert not out.exists()
     assert not list(tmp_path.glob(".new-*"))

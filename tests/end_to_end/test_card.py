@@ -7,7 +7,6 @@ import random
 import re
 import shutil
 from dataclasses import replace
-from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from scipy import stats
 
 import accord
 from accord.errors import UsageError
+from accord.installed import version
 from accord.publishing.card import card
 from accord.publishing.front_matter import LICENCES, front_matter, reads
 from accord.publishing.known import know
@@ -138,7 +138,7 @@ def test_a_folder_without_its_run_has_a_card_of_what_is_known(finished, tmp_path
     fingerprint = json.loads((finished / "resolved.json").read_text())["fingerprint"]
     for entry, row in zip(entries, table_below(answer.out, "Origin")[2:], strict=True):
         data = entry["made"]["data"][:12]
-        assert row == [entry["name"], version("accord"), fingerprint[:12], data, "–"]
+        assert row == [entry["name"], version(), fingerprint[:12], data, "–"]
     assert ModelCard(answer.out).data.eval_results is None
     assert not (bare / README).exists()
     assert "Not recorded here" in answer.out

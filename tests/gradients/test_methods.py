@@ -33,7 +33,7 @@ from accord.methods import Chosen
 
 @every_method
 def test_file_name_is_the_registered_name(name: str) -> None:
-    folder = Path(accord.gradients.__file__).parent
+    folder = Path(accord.gradients.__file__).parent / "methods"
     assert (folder / f"{name.replace('-', '_')}.py").is_file()
     assert get_method(name).name == name
     assert get_method(name) is METHODS.entries[name]

@@ -99,7 +99,7 @@ def test_the_environment_names_what_a_result_may_depend_on():
 
 def test_a_source_tree_without_metadata_has_an_environment_all_the_same(monkeypatch):
     def version(name):
-        if name == "accord":
+        if name == "accord-mtl":
             raise metadata.PackageNotFoundError(name)
         return "1.2"
 
@@ -107,5 +107,5 @@ def test_a_source_tree_without_metadata_has_an_environment_all_the_same(monkeypa
     remembers_nothing = folder.package_version.__wrapped__
     monkeypatch.setattr(folder, "package_version", remembers_nothing)
     packages = environment(1, "cpu")["packages"]
-    assert packages["accord"] == "not installed"
+    assert packages["accord"] == "unknown"
     assert packages["torch"] == "1.2"

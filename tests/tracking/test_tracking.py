@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from accord.errors import UsageError
-from accord.tracking import Place, Trackers, check_installed, tracker_names, values_of, _trackers
+from accord.tracking import Place, Trackers, _trackers, check_installed, tracker_names, values_of
 
 STEP = {
     "kind": "step", "step": 10, "losses": {"a": 1.0, "b": None}, "loss_weights": {"a": 0.5},
@@ -132,5 +132,5 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
         with pytest.raises(UsageError) as error:
             check_installed([name])
         assert str(error.value) == (
-            f"track.to = '{name}' needs {name}: pip install \"accord-mtl[track]\""
+            f"track.to = '{name}' needs {name}: pip install \"accord-mtl[trackers]\""
         )

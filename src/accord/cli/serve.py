@@ -129,7 +129,6 @@ def find_token(file: Path | None) -> str | None:
         UsageError: if there is no such file, or nothing in it.
     """
     from accord.errors import UsageError
-    from accord.installed import need
 
     if file is None:
         return os.environ.get("ACCORD_TOKEN", "").strip() or None

@@ -73,8 +73,9 @@ def _by_itself(name: str) -> Callable[..., Tensor]:
         return of(gradients, name, **settings)
 
     method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"Apply {found(name).name} to {what}; settings as `Combiner` takes them.\n\n" + (
-        found(name).function.__doc__ or ""
+    method.__doc__ = (
+        f"Apply {found(name).name} to {what}; settings as `Combiner` takes them.\n\n"
+        + (found(name).function.__doc__ or "")
     )
     return method
 

@@ -61,7 +61,9 @@ class Combiner:
         if memories is not None and len(memories) != tasks:
             raise UsageError(f"memories: {len(memories)} flags for {tasks} tasks")
         if self.method.remembers and not any(memories or ()):
-            raise UsageError(f"{self.method.name}: no task is a memory; memories=[False, True, ...]")
+            raise UsageError(
+                f"{self.method.name}: no task is a memory; memories=[False, True, ...]"
+            )
         self.tasks, self.seed, self.step = tasks, seed, 0
         self.state: State = self.method.initial_state(tasks)
         self._memories = torch.tensor([*(memories or [False] * tasks)])
@@ -85,10 +87,11 @@ class Combiner:
                 f"G has shape {[*gramian.shape]}; allowed: {[self.tasks, self.tasks]}, of J Jᵀ"
             )
         G = gramian.detach().to("cpu", torch.float64)
-        weights, self.state = self.method.function(
+        found: tuple[Tensor, State] = self.method.function(
             Signals.of(G, memories=self._memories, step=self.step), self.state, self._generator(),
             **self.options,
         )  # fmt: skip
+        weights, self.state = found
         self.step += 1
         return weights
 
@@ -99,7 +102,7 @@ class Combiner:
             jacobian: J, each task's gradient in a row, any float dtype [T, P].
 
         Returns:
-            Σ_i w_i g_i, of J's dtype and device, [P].
+            Σ_i w_i g_i, on J's device, [P]: float32 where J has fewer bits, else of its dtype.
 
         Raises:
             UsageError: if J has another number of rows.
@@ -108,13 +111,15 @@ class Combiner:
             raise UsageError(f"J has shape {[*jacobian.shape]}; allowed: [{self.tasks}, P]")
         J = jacobian.detach()
         if self.method.uses_jacobian:
-            direction, self.state = self.method.function(
+            found: tuple[Tensor, State] = self.method.function(
                 J, self.state, self._generator(), **self.options
             )
+            direction, self.state = found
             self.step += 1
             return direction
         wide = J if J.dtype == torch.float64 else J.float()
-        return self.weights(wide @ wide.t()).to(wide.device, wide.dtype) @ wide
+        weights = self.weights(wide @ wide.t()).to(wide.device, wide.dtype)
+        return weights @ wide
 
     def _generator(self) -> torch.Generator:
         return keyed_generator(self.seed, self.step)

@@ -18,10 +18,10 @@ from accord.plan.keys import Keys, as_json, cleared
 from accord.plan.run import (
     AveragingPlan,
     CheckpointPlan,
-    TrackPlan,
     EncoderPlan,
     SharingPlan,
     StagePlan,
+    TrackPlan,
     TrainingPlan,
 )
 from accord.plan.sources import sources_note, why_apart, with_sources

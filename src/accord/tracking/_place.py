@@ -41,7 +41,8 @@ class Tracker(Protocol):
         identity: by which it knows the run again; None where it needs none.
     """
 
-    identity: str | None
+    @property
+    def identity(self) -> str | None: ...
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Show figures of a step."""

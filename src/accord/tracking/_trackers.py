@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -32,7 +33,7 @@ def check_installed(names: Sequence[str]) -> None:
         UsageError: naming those that aren't.
     """
     for name in names:
-        need(f"track.to = '{name}'", "track", *_module(name).PACKAGES)
+        need(f"track.to = '{name}'", "trackers", *_module(name).PACKAGES)
 
 
 class Trackers:
@@ -92,31 +93,31 @@ class Trackers:
     def _work(self) -> None:
         trackers: dict[str, Tracker] = {}
         for name in self._names:
-            place = replace(self._place, identity=self._identities.get(name))
-            began = self._tried(name, lambda name=name, place=place: _module(name).begin(place))
-            if began is not None:
-                trackers[name] = began
+            with self._guarded(name, trackers):
+                place = replace(self._place, identity=self._identities.get(name))
+                trackers[name] = _module(name).begin(place)
         known = {name: each.identity for name, each in trackers.items() if each.identity}
         if known:
             self._keep(known)
         while not isinstance(line := self._lines.get(), bool):
-            step, values = line["step"], values_of(line)
+            values = values_of(line)
             for name, each in [*trackers.items()]:
-                told = self._tried(name, lambda each=each: each.log(step, values) or True)
-                if told is None:
-                    del trackers[name]
-        for name, each in trackers.items():
-            self._tried(name, lambda each=each: each.finish(line))
+                with self._guarded(name, trackers):
+                    each.log(line["step"], values)
+        for name, each in [*trackers.items()]:
+            with self._guarded(name, trackers):
+                each.finish(line)
 
-    def _tried(self, name: str, action: Callable[[], Any]) -> Any:
-        """Return what an action does; where it fails say so, and return None."""
+    @contextmanager
+    def _guarded(self, name: str, trackers: dict[str, Tracker]) -> Iterator[None]:
+        """Leave a tracker out from where it fails, and say so."""
         try:
-            return action()
+            yield
         except Exception as error:
+            trackers.pop(name, None)
             lines = str(error).splitlines() or [""]
             what = _CREDENTIALS.sub("", lines[0])[:200]
             self._say(f"{name} is told nothing more: {type(error).__name__}: {what}")
-            return None
 
 
 def _module(name: str) -> Any:

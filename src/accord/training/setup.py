@@ -25,8 +25,8 @@ from accord.evaluation.inputs import Pooled
 from accord.evaluation.packed import packed_inputs
 from accord.evaluation.passes import tokens_of_a_pass
 from accord.evaluation.pooling import encoded
-from accord.kernels.matmul import MatmulPolicy, choose_matmul_policy
 from accord.installed import version
+from accord.kernels.matmul import MatmulPolicy, choose_matmul_policy
 from accord.kinds import kind_of
 from accord.model.inherited import check_inheritance, dropped_parts, inherit
 from accord.model.multitask import MultitaskModel
@@ -37,6 +37,7 @@ from accord.plan.run import StagePlan, Table
 from accord.runs.devices import check_precision, choose_device
 from accord.runs.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate
 from accord.runs.repeatable import order_fault
+from accord.tracking import check_installed
 from accord.training.building import (
     build_combination,
     build_encoder,
@@ -53,7 +54,6 @@ from accord.training.drawing import (
     mean_tokens,
     training_sources,
 )
-from accord.tracking import check_installed
 from accord.training.frozen import feature_batch
 from accord.training.observers import observers
 from accord.training.recording import obstacles, recorder_of, records, rows_beside_steps
