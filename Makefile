@@ -29,7 +29,7 @@ GPU_OPTIONS = $(if $(PART),--part $(PART)) $(if $(DATA),--data $(DATA)) \
     $(if $(ENCODER),--encoder $(ENCODER)) $(if $(DEVICE),--device $(DEVICE)) \
     $(if $(COMPILED),--compiled) $(if $(OUTPUT),--output $(OUTPUT))
 
-.PHONY: help demo test slow browser lint parity package cases check bench gpu clean
+.PHONY: help demo test slow browser lint parity package docs cases check bench gpu clean
 
 help:
 	@echo "make demo    fine-tune a small encoder on three bundled tasks, and compare"
@@ -39,6 +39,7 @@ help:
 	@echo "make browser the service's page in a real browser, which it installs (Debian, as root)"
 	@echo "make lint    style and types"
 	@echo "make package the wheel and the sdist, and the demo from the wheel in a fresh environment"
+	@echo "make docs    the documentation site, in docs/_build/html; warnings are errors"
 	@echo "make cases   inputs that went wrong for other people, if they lie in $(CASES)"
 	@echo "make check   lint and test"
 	@echo "make bench   all benchmarks against other libraries; ROUNDS=5 for fewer rounds"
@@ -81,6 +82,12 @@ parity: $(STAMP)
 package: $(STAMP)
 	@echo "== Package: built, checked, and tried in a fresh environment."
 	@.ci/package $(abspath $(BIN))/python
+
+docs: $(STAMP)
+	@echo "== Documentation: set-up, then the site in docs/_build/html; warnings are errors."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	@rm -rf docs/_build
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 cases: $(STAMP)
 	@for case in $(CASES)/[0-9]*/; do \
@@ -141,5 +148,5 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist src/*.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist docs/_build src/*.egg-info
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,14 +2,20 @@
 
 import importlib.util
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 from accord.cli import COMMANDS
 from accord.config.sections import Config
 from accord.families import FAMILIES
+from accord.gradients import method_names
 
 ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts)]
 
 
 def generator(name: str) -> ModuleType:
@@ -45,14 +51,14 @@ def test_pages_of_methods_are_what_the_registries_hold() -> None:
             assert f"## {name}\n" in pages[f"{family.name}.md"]
 
 
-def test_every_command_stands_in_the_readme() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_every_command_stands_on_its_page() -> None:
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     for command in COMMANDS:
         assert f"accord {command}" in text
 
 
-def test_the_readme_counts_the_methods() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_methods_are_counted() -> None:
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     counts = {
         family.name: sum(family.key_of(method) == family.key for method in family.all())
         for family in FAMILIES
@@ -62,6 +68,8 @@ def test_the_readme_counts_the_methods() -> None:
     assert f"step draws: {counts['sampling']} rules" in text
     listed = sum(counts[name] for name in ("gradients", "balancing", "sampling"))
     assert f"all {listed} ways to combine" in text
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{len(method_names())} methods (PCGrad," in readme
 
 
 def test_every_module_stands_in_the_architecture() -> None:
@@ -85,5 +93,68 @@ def test_every_module_stands_in_the_architecture() -> None:
 
 
 def test_no_page_waits_for_a_figure() -> None:
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+    for page in PAGES:
         assert not re.findall(r"@[A-Z]+@", page.read_text(encoding="utf-8")), page.name
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for link in links(page):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            where = f"{page.relative_to(ROOT)}: {link}"
+            assert target.exists(), where
+            if anchor and target.suffix == ".md":
+                assert anchor in anchors(target), where
+
+
+def test_every_page_is_in_the_site() -> None:
+    """The index lists a page, or a page that it lists does."""
+    listed = "\n".join(
+        page.read_text(encoding="utf-8") for page in PAGES if "{toctree}" in page.read_text("utf-8")
+    )
+    names = set(re.findall(r"^([\w./-]+)$", listed, re.M))
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = page.relative_to(ROOT / "docs").with_suffix("").as_posix()
+        if "results" in page.parts or "_build" in page.parts or name == "index":
+            continue
+        assert names & {name, name.removeprefix("api/")}, name
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/api/pertask.md"])
+def test_python_by_itself_runs(name: str) -> None:
+    page = ROOT / name
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    assert blocks
+    for block in blocks:
+        names: dict[str, object] = {}
+        exec(compile(block, name, "exec"), names)  # what the page says, as it says it
+        trunk = names.get("trunk", names.get("model"))
+        assert all(parameter.grad.abs().sum() > 0 for parameter in trunk.parameters())
+
+
+def test_configs_in_pages_parse() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"^```toml\n(.*?)^```", text, re.M | re.S):
+            tomllib.loads(block)
+
+
+def links(page: Path) -> Iterator[str]:
+    """Yield a page's links into the repository."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    text = re.sub(r"`[^`\n]*`", "", text)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not link.startswith(("http:", "https:", "mailto:")):
+            yield link
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what a page's headings are linked by, as GitHub makes it of them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.*)$", text, re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
