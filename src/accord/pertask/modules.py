@@ -71,7 +71,7 @@ class LayerNorm(nn.LayerNorm):
     """A layer norm with a weight, and with or without a bias; float32 under autocast too."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name of it
-        """[n, ..., *shape] -> the same."""
+        """`[n, ..., *shape]` -> the same."""
         return layer_norm(input, self.weight, self.bias, self.eps)
 
     def of_sum(
@@ -88,7 +88,7 @@ class RMSNorm(nn.RMSNorm):
     """A root-mean-square norm with a weight; float32 under autocast too."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[n, ..., *shape] -> the same."""
+        """`[n, ..., *shape]` -> the same."""
         return rms_norm(x, self.weight, self.eps)
 
 

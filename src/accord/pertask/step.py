@@ -164,7 +164,7 @@ class Step:
         Args:
             parameter: as `add` takes it.
             rows: of J.
-            values: [len(rows), *shape].
+            values: `[len(rows), *shape]`.
         """
         slot = self._check().slots.get(id(parameter))
         rows = list(rows)
