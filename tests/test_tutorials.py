@@ -14,6 +14,7 @@ from projects import write_encoder
 from accord.demo import write_sample
 
 TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
+PORT, SERVE = 18000 + os.getpid() % 2000, "accord serve runs/all"
 pytestmark = pytest.mark.slow
 
 
@@ -28,7 +29,7 @@ def blocks(page: Path) -> Iterator[tuple[str, str]]:
     for language, text in re.findall(
         r"^```(sh|python|toml)\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S
     ):
-        yield language, text
+        yield language, text.replace(":8000", f":{PORT}").replace(SERVE, f"{SERVE} --port {PORT}")
 
 
 def script(page: Path, folder: Path) -> str:
@@ -59,9 +60,7 @@ def test_a_tutorial(page: Path, encoder: Path, tmp_path: Path) -> None:
     for command, module in (("python", ""), ("accord", "-m accord")):
         (commands / command).write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
         (commands / command).chmod(0o755)
-    text = script(page, tmp_path).replace(":8000", f":{PORT}").replace(
-        "accord serve runs/all", f"accord serve runs/all --port {PORT}"
-    )  # fmt: skip
+    text = script(page, tmp_path)
     environment = {
         **os.environ, "ENCODER": str(encoder), "PATH": f"{commands}:{os.environ['PATH']}",
         "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "ACCORD_CACHE": str(tmp_path / "cache"),
@@ -73,6 +72,3 @@ def test_a_tutorial(page: Path, encoder: Path, tmp_path: Path) -> None:
             stderr=subprocess.STDOUT, timeout=280, check=False,
         )  # fmt: skip
     assert done.returncode == 0, said.read_text(encoding="utf-8")[-3000:]
-
-
-PORT = 18000 + os.getpid() % 2000
