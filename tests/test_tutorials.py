@@ -14,7 +14,13 @@ from projects import write_encoder
 from accord.demo import write_sample
 
 TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
-PORT, SERVE = 18000 + os.getpid() % 2000, "accord serve runs/all"
+PORT = 18000 + os.getpid() % 2000
+TYPED = {
+    ":8000": f":{PORT}", "accord serve runs/all": f"accord serve runs/all --port {PORT}",
+    "--margin 2": "--margin 2 --seeds 2", "seeds = 3": "seeds = 2", "epochs = 4": "epochs = 1",
+}  # fmt: skip
+"""What is typed in the place of what a page says: another port, fewer runs."""
+
 pytestmark = pytest.mark.slow
 
 
@@ -29,7 +35,9 @@ def blocks(page: Path) -> Iterator[tuple[str, str]]:
     for language, text in re.findall(
         r"^```(sh|python|toml)\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S
     ):
-        yield language, text.replace(":8000", f":{PORT}").replace(SERVE, f"{SERVE} --port {PORT}")
+        for said, typed in TYPED.items():
+            text = text.replace(said, typed)
+        yield language, text
 
 
 def script(page: Path, folder: Path) -> str:
