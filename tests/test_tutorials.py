@@ -32,12 +32,10 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def blocks(page: Path) -> Iterator[tuple[str, str]]:
     """Yield a page's blocks of code, each with its language."""
-    for language, text in re.findall(
-        r"^```(sh|python|toml)\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S
-    ):
-        for said, typed in TYPED.items():
-            text = text.replace(said, typed)
-        yield language, text
+    text = page.read_text(encoding="utf-8")
+    for said, typed in TYPED.items():
+        text = text.replace(said, typed)
+    yield from re.findall(r"^```(sh|python|toml)\n(.*?)^```", text, re.M | re.S)
 
 
 def script(page: Path, folder: Path) -> str:
