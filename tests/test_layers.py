@@ -39,7 +39,8 @@ LAYERS = [
     ["training.stages.stage", "training.stages.results"],
     [
         "training.run", "training.loop", "training.batches", "training.stopping",
-        "training.failing", "training.tracked", "training.outcome", "training.heldout", "training.epoch",
+        "training.failing", "training.tracked", "training.outcome", "training.heldout",
+        "training.epoch",
         "training.epoch_soup", "training.resuming", "training.edits", "training.passes",
         "training.lines",
         "evaluation.evaluate",

@@ -54,9 +54,9 @@ def export(
     other head is refused without --encoder-only. Low-rank updates are merged, and a task's own
     norms and layers take the shared ones' place; adapters and PALs have no plain form.
 
-    --to onnx (pip install "accord-mtl[onnx]"): a graph for each kind of input (a text, a joint pair, a
-    separate pair) with the heads of all tasks, whatever they pool by and whatever parts they have;
-    onnx.json beside them says what goes in and what comes out.
+    --to onnx (pip install "accord-mtl[onnx]"): a graph for each kind of input (a text, a joint
+    pair, a separate pair) with the heads of all tasks, whatever they pool by and whatever parts
+    they have; onnx.json beside them says what goes in and what comes out.
 
     --to sentence-transformers: the encoder with a task's pooling: the vectors that its head sees.
     """

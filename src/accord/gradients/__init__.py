@@ -10,9 +10,9 @@ In a file a method is
     method(signals, state, generator, **options) -> (weights [T], state)
 
 The shared parameters then move along Σ_i w_i g_i. All but one need no more of the gradients than
-their Gram matrix; the one that needs J maps its columns [T, n] to the combined [n]. A file registers
-its method under its own name (`_` read as `-`), with its paper and the laws that it keeps; tests,
-config and docs find it from there.
+their Gram matrix; the one that needs J maps its columns [T, n] to the combined [n]. A file
+registers its method under its own name (`_` read as `-`), with its paper and the laws that it
+keeps; tests, config and docs find it from there.
 """
 
 from __future__ import annotations

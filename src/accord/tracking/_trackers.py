@@ -6,7 +6,7 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -82,10 +82,8 @@ class Trackers:
             return
         if self._left_out:
             self._say(f"trackers were too slow: {self._left_out:,} lines were not shown")
-        try:
+        with suppress(queue.Full):
             self._lines.put(done, timeout=_PATIENCE)
-        except queue.Full:
-            pass
         self._thread.join(_PATIENCE)
         if self._thread.is_alive():
             self._say(f"trackers have not ended after {_PATIENCE:g} s; the run doesn't wait")
