@@ -71,7 +71,8 @@ def test_it_installs_what_the_project_declares():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     runs = [rest for rest in given("RUN") if "pip install" in rest]
     assert all("-c constraints.txt" in rest for rest in runs)
-    assert runs[0].endswith("--index-url https://download.pytorch.org/whl/cpu torch")
+    assert given("ARG") == ['TORCH_INDEX=""']
+    assert runs[0].endswith('${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch')
     assert shlex.split(runs[1])[-1] == ".[serve]"
     assert "serve" in project["optional-dependencies"]
     assert "torch==" in (ROOT / "constraints.txt").read_text(encoding="utf-8")
