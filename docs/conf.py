@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import accord
+from accord.config.schema import FILE, write_schema
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -47,6 +49,13 @@ def indent(line: str) -> int:
     return len(line) - len(line.lstrip()) if line.strip() else -1
 
 
+def publish_schema(app: Sphinx, error: Exception | None) -> None:
+    """Put the config's schema beside the pages."""
+    if error is None:
+        write_schema(Path(app.outdir) / FILE)
+
+
 def setup(app: Sphinx) -> None:
     """Read docstrings before napoleon does."""
     app.connect("autodoc-process-docstring", keep_formulas, priority=100)
+    app.connect("build-finished", publish_schema)

@@ -30,6 +30,11 @@ HEAD = """# Every key of the config
 The config is one TOML file. `--set training.epochs=2` overrides one key on the command line.
 Relative paths are relative to the file's own folder. Unknown keys are errors.
 `accord init FILE...` writes a first config from your files.
+
+Editors that read `#:schema` in a TOML file's first line (Even Better TOML for VS Code, taplo)
+complete keys and values, show what they mean and underline what is wrong. `accord init` writes that
+line, and `accord.schema.json` beside the config; `accord schema -o accord.schema.json` writes it
+anew after an update, and the documentation site has it too.
 """
 LABELLED = create_model(
     "Labelled",

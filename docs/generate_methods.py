@@ -90,9 +90,10 @@ def entry(method: Description) -> str:
         f"- Needs: {needs}. Costs: {method.cost}.",
     ]
     for option in options_of(method):
-        default = json.dumps(option["default"])
+        given = option["default"]  # TOML has no null: what isn't set has none
+        default = "" if given is None else f"; default `{json.dumps(given)}`"
         name = f"methods.{method.name}.{option['name']}"
-        lines.append(f"- Option `{name}`, {option['takes']}; default `{default}`.")
+        lines.append(f"- Option `{name}`, {option['takes']}{default}.")
     if isinstance(method, Method | BalancingRule):
         lines.append(f"- Laws that its tests hold it to: {', '.join(sorted(method.laws))}.")
     return "\n".join([*lines, *worked(method), ""])

@@ -93,7 +93,7 @@ LAYERS = [
         "optim.schedules",
     ],
     ["config.file"],
-    ["config.stages", "config.overrides"],
+    ["config.stages", "config.overrides", "config.schema"],
     ["config"],
     ["config.sections"],
     ["config.faults"],

@@ -4,7 +4,6 @@ import pytest
 
 from accord.config.file import load_config
 from accord.demo import HUB_ENCODER, demo_encoder, write_sample
-from accord.encoders.pretrained import save_encoder
 from accord.errors import UsageError
 
 
@@ -32,14 +31,15 @@ def test_where_the_encoder_is(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_demo_ends_in_a_table_and_goes_on_where_it_stopped(tmp_path, tiny_encoder, accord_cli):
-    save_encoder(tiny_encoder(), tmp_path / "encoder")
-    first = accord_cli("demo", tmp_path / "demo", "--encoder", tmp_path / "encoder")
+def test_the_demo_ends_in_a_table_and_goes_on_where_it_stopped(
+    tmp_path, encoder_folder, accord_cli
+):
+    first = accord_cli("demo", tmp_path / "demo", "--encoder", encoder_folder)
     assert (first.code, "Was sharing worth it?" in first.out) == (0, True)
     assert "accord serve" in first.out
     runs = tmp_path / "demo" / "runs"
     made = {file: file.stat().st_mtime_ns for file in runs.rglob("results.json")}
     assert len(made) >= 4
-    again = accord_cli("demo", tmp_path / "demo", "--encoder", tmp_path / "encoder")
+    again = accord_cli("demo", tmp_path / "demo", "--encoder", encoder_folder)
     assert (again.code, again.out) == (0, first.out)
     assert made == {file: file.stat().st_mtime_ns for file in runs.rglob("results.json")}

@@ -35,6 +35,7 @@ COMMANDS = {
     "tune": "Search a config's settings for the best dev score.",
     "reproduce": "Rerun the experiments of the paper that Accord starts from.",
     "methods": "List every way to combine, balance and sample tasks.",
+    "schema": "Print what makes an editor complete and check a config.",
     "completion": "Print what makes bash, zsh or fish complete commands.",
     "doctor": "Examine this machine: what it has, and which paths a run takes.",
 }

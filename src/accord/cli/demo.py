@@ -25,6 +25,7 @@ def demo(folder: Path, encoder: str | None) -> None:
     from accord.cli.comparisons import leave_report, print_comparison
     from accord.comparison.family import compare_groups
     from accord.config.file import load_config
+    from accord.config.schema import FILE, write_schema
     from accord.demo import CONFIG, HUB_ENCODER, PACKAGE, demo_encoder, write_sample
     from accord.errors import AccordError, EncoderError
     from accord.grids.comparison import comparison_cells
@@ -32,7 +33,9 @@ def demo(folder: Path, encoder: str | None) -> None:
     from accord.runs.progress import Console
 
     path = demo_encoder(encoder)
-    tell(f"{folder}: {'three tasks written' if write_sample(folder) else 'goes on'}")
+    written = write_sample(folder)
+    write_schema(folder / FILE)
+    tell(f"{folder}: {'three tasks written' if written else 'goes on'}")
     config = load_config(folder / CONFIG, [f"encoder.path={path}"])
     out = folder / "runs"
     try:

@@ -103,12 +103,10 @@ def _say(task: GuessedTask) -> None:
 
 def _write(output: Path, text: str) -> None:
     from accord.config.file import parse_config
-    from accord.durable import write_atomic
+    from accord.config.schema import write_with_schema
 
     parse_config(tomllib.loads(text), where=str(output))
     try:
-        write_atomic(output, text)
+        write_with_schema(output, text)
     except UnicodeEncodeError:
         raise UsageError("a file's or folder's name is not UTF-8: no config can say it") from None
-    except OSError as error:
-        raise UsageError(f"{output}: can't be written: {error.strerror}") from None

@@ -96,5 +96,6 @@ def _explain(family: Family, method: Description) -> None:
     if magnitude := getattr(method, "magnitude", None):
         echo(f"Size:   {_SIZES[magnitude]}")
     for option in options_of(method):
-        default = json.dumps(option["default"])
-        echo(f"Option: methods.{method.name}.{option['name']} = {default}: {option['takes']}")
+        given = option["default"]  # TOML has no null: what isn't set has none
+        default = "" if given is None else f" = {json.dumps(given)}"
+        echo(f"Option: methods.{method.name}.{option['name']}{default}: {option['takes']}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 from accord.config.base import Fraction, Name, PositiveFloat, PositiveInt, Section
 from accord.config.tasks import AuxiliaryConfig, TaskConfig
@@ -21,19 +23,35 @@ COMBINING = ("balancing", "gradients", "granularity", "tasks_per_step")
 """Keys of `[training]` that have nothing to do with one task."""
 
 
-def _of(family: str) -> AfterValidator:
-    """Return what refuses a name, or one of a list, that no method of a family has."""
+@dataclass(frozen=True)
+class _Of:
+    """Refuses a name, or one of a list, that no method of a family has."""
 
-    def checked(value: Any) -> Any:
-        names, known = [value] if isinstance(value, str) else value or [], registered(family)
+    family: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_after_validator_function(self.checked, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        written = handler(schema)
+        for part in (written, written.get("items", {}), *written.get("anyOf", ())):
+            if part.get("type") == "string":
+                part["enum"] = [*registered(self.family)]
+        return written
+
+    def checked(self, value: Any) -> Any:
+        """Return a value whose names are all known, each named once."""
+        names, known = [value] if isinstance(value, str) else value or [], registered(self.family)
         for name in names:
             if name not in known:
                 raise ValueError(f"unknown value '{name}'{nearest(name, known)}")
         if len(set(names)) < len(names):
             raise ValueError(f"names one twice: {', '.join(names)}")
         return value
-
-    return AfterValidator(checked)
 
 
 class EncoderConfig(Section):
@@ -89,7 +107,7 @@ class TrainingConfig(Section):
         description="Examples of each task in a step; where a sampling rule mixes tasks, a step has"
         " this times the number of tasks in all, and a step of one task has this many.",
     )
-    batching: Annotated[str, _of("sampling")] = Field(
+    batching: Annotated[str, _Of("sampling")] = Field(
         "finish-largest",
         description="How an epoch draws from unequal data: a rule of `accord.sampling`.",
     )
@@ -108,12 +126,12 @@ class TrainingConfig(Section):
         " stream of passes over its rows, in nearly equal batches; default: what the batching"
         " rule draws. With `[[stages]]` each sets its own.",
     )
-    balancing: Annotated[str | None, _of("balancing")] = Field(
+    balancing: Annotated[str | None, _Of("balancing")] = Field(
         None,
         description="How much each task's loss counts: a rule of `accord.balancing`; default: the"
         " one that goes with the batching rule, 'inverse-share' with 'proportional', else 'equal'.",
     )
-    gradients: Annotated[str, _of("gradients")] = Field(
+    gradients: Annotated[str, _Of("gradients")] = Field(
         "sum", description="How the tasks' gradients become one: a method of `accord.gradients`."
     )
     granularity: Literal["all", "layer"] = Field(
@@ -125,7 +143,7 @@ class TrainingConfig(Section):
         True, description="Keep the tasks' gradients apart and record their Gram matrix at every"
         " step; false, with gradients = 'sum', saves their memory, and a few per cent of the time."
     )  # fmt: skip
-    regularisers: Annotated[list[str], _of("regularisers")] = Field(
+    regularisers: Annotated[list[str], _Of("regularisers")] = Field(
         [],
         description="What is added to each example's loss: regularisers of `accord.regularisers`,"
         " several at once if wanted.",
@@ -197,7 +215,7 @@ class TrainingConfig(Section):
 class SharingConfig(Section):
     """`[sharing]`: what each task has of its own beside its head."""
 
-    schemes: Annotated[list[str], _of("sharing")] = Field(
+    schemes: Annotated[list[str], _Of("sharing")] = Field(
         [], description="Parts that each task has of its own inside the encoder: schemes of"
         " `accord.sharing`, several at once where they make sense; an empty list shares the whole"
         " encoder."
@@ -318,7 +336,7 @@ class ComparisonConfig(Section):
 class TrackConfig(Section):
     """`[track]`: where a run's figures are shown while it runs; no run depends on it."""
 
-    to: Annotated[list[str], _of("tracking")] = Field(
+    to: Annotated[list[str], _Of("tracking")] = Field(
         [], description="Any of 'mlflow', 'tensorboard', 'trackio' and 'wandb', each by its own"
         " package and login; one that fails is told of and left out, and the run goes on."
     )  # fmt: skip

@@ -77,7 +77,7 @@ def lora(
     alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 16.0,
     dense: Annotated[
         Annotated[list[Dense], Field(min_length=1)] | None,
-        Field(description="null is query and key_value"),
+        Field(description="default: query and key_value"),
     ] = None,
 ) -> list[Part]:
     """Give each task y = x Wᵀ + b + (α/r) x Aᵀ Bᵀ with A and B of its own, W shared.

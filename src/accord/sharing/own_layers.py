@@ -52,7 +52,7 @@ def own_layers(
     tasks: int,
     *,
     shared: Annotated[
-        Annotated[int, Field(ge=0)] | None, Field(description="null is half of the layers")
+        Annotated[int, Field(ge=0)] | None, Field(description="default: half of the layers")
     ] = None,
 ) -> list[Part]:
     """Share the embeddings and the first layers, and give each task a copy of the others.
