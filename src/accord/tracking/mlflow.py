@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from accord.tracking._place import Place, Tracker
 
 PACKAGES = ("mlflow",)
 _AT_ONCE, _LONGEST = 100, 500  # parameters in a request, and characters of one
+_REFUSED = re.compile(r"[^A-Za-z0-9_\-. :/]")  # characters of a name, such as a comma or a quote
 
 
 class MLflow:
@@ -38,10 +40,10 @@ class MLflow:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Tell figures of a step."""
-        # A name may hold no comma there.
         now = int(time.time() * 1000)
         metrics = [
-            self._metric(name.replace(",", " "), value, now, step) for name, value in values.items()
+            self._metric(_REFUSED.sub("_", name), value, now, step)
+            for name, value in values.items()
         ]
         self._client.log_batch(self.identity, metrics=metrics)
 
