@@ -12,7 +12,9 @@ from accord.comparison.family import Comparison, compare_groups
 from accord.comparison.group import margin_of
 from accord.config.file import dump_config, load_config, parse_config, resolve_paths
 from accord.config.sections import Config
-from accord.data.checking import CheckReport, check_data
+from accord.data.checking import CheckReport, check_data, named_report
+from accord.data.in_memory import Rows
+from accord.data.row_files import RowFiles, kept_rows, passing_rows
 from accord.derived.adding import Added, add_tasks
 from accord.derived.joint import add_jointly
 from accord.derived.removing import remove_tasks
@@ -20,10 +22,11 @@ from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import TrainingError, UsageError
 from accord.evaluation.evaluate import evaluate_input, evaluate_run, run_of
 from accord.grids.comparison import comparison_cells
-from accord.grids.running import grid_groups, run_grid
+from accord.grids.running import INDEX, grid_groups, run_grid
 from accord.kinds import Evaluation
 from accord.plan.making import plan_run
 from accord.plan.sources import same_rows
+from accord.runs.folder import STATUS
 from accord.runs.progress import Console
 from accord.training.run import Run
 from accord.training.stages.preflight import check_run
@@ -65,11 +68,10 @@ def train(
         path = Path(config)
         plan, source = plan_run(load_config(path), str(path)), path.read_text(encoding="utf-8")
         return start_run(plan, folder, source=source, quiet=quiet, strict=strict)
-    given = config if isinstance(config, Config) else parse_config(config)
-    resolved = resolve_paths(given, Path.cwd())
-    return start_run(
-        plan_run(resolved), folder, source=dump_config(resolved), quiet=quiet, strict=strict
-    )
+    with kept_rows(folder, STATUS) as rows:
+        given, _ = _loaded(config, rows)
+        source = dump_config(given)
+        return start_run(plan_run(given), folder, source=source, quiet=quiet, strict=strict)
 
 
 def check(
@@ -92,20 +94,22 @@ def check(
         >>> accord.check("accord.toml").warnings  # doctest: +SKIP
         []
     """
-    plan = plan_run(*_loaded(config, overrides))
-    unused = check_run(plan)
-    encoder = plan.stages[0].encoder
-    folder = resolve_encoder_folder(encoder.path, encoder.revision)
-    data = plan.data if plan.staged else plan.only.data
-    packed = {stage.label: stage.data for stage in plan.stages}  # each may pack apart
-    report = check_data(data, folder, same_rows(data), packed)
-    return replaced(report, warnings=[*plan.notes, *unused, *report.warnings])
+    with passing_rows() as rows:
+        plan = plan_run(*_loaded(config, rows, overrides))
+        unused = check_run(plan)
+        encoder = plan.stages[0].encoder
+        folder = resolve_encoder_folder(encoder.path, encoder.revision)
+        data = plan.data if plan.staged else plan.only.data
+        packed = {stage.label: stage.data for stage in plan.stages}  # each may pack apart
+        report = check_data(data, folder, same_rows(data), packed)
+        warnings = [*plan.notes, *unused, *report.warnings]
+        return named_report(replaced(report, warnings=warnings), rows)
 
 
 def evaluate(
     model: str | Path,
     task: str | None = None,
-    source: str | Path | None = None,
+    source: str | Path | Rows | None = None,
     *,
     skip_bad_rows: bool = False,
 ) -> dict[str, Evaluation]:
@@ -132,7 +136,7 @@ def evaluate(
         return dict(evaluate_run(Path(model), run_of(Path(model)), task).tasks)
     if task is None:
         raise UsageError("a source needs a task: which one's file is it?")
-    return {task: evaluate_input(Path(model), task, Path(source), skip_bad_rows)}
+    return {task: evaluate_input(Path(model), task, source, skip_bad_rows)}
 
 
 def compare(
@@ -161,25 +165,24 @@ def compare(
         UsageError: something is wrong with config, data or encoder; nothing was written.
         TrainingError: if runs failed.
     """
-    loaded, where = _loaded(config)
-    results = run_grid(
-        comparison_cells(loaded, seeds, where, say=Console(quiet).say), Path(out), workers=workers,
-        console=Console(quiet),
-    )  # fmt: skip
-    failed = [f"{result.name}: {result.error}" for result in results if result.error]
-    if failed:
-        raise TrainingError("; ".join(failed))
+    with kept_rows(Path(out), INDEX) as rows:
+        loaded, where = _loaded(config, rows)
+        cells = comparison_cells(loaded, seeds, where, say=Console(quiet).say)
+        results = run_grid(cells, Path(out), workers=workers, console=Console(quiet))
+        failed = [f"{result.name}: {result.error}" for result in results if result.error]
+        if failed:
+            raise TrainingError("; ".join(failed))
     groups = grid_groups(Path(out))
     return compare_groups(groups, margin_of(groups, margin or loaded.comparison.margin))
 
 
 def _loaded(
-    config: Config | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()
+    config: Config | Mapping[str, Any] | str | Path, rows: RowFiles, overrides: Sequence[str] = ()
 ) -> tuple[Config, str]:
-    """Return a config, and where it stands."""
+    """Return a config whose rows in memory are files, and where it stands."""
     if isinstance(config, str | Path):
         return load_config(Path(config), overrides), str(config)
-    given = config if isinstance(config, Config) else parse_config(config)
+    given = config if isinstance(config, Config) else parse_config(rows.placed(config))
     return resolve_paths(given, Path.cwd()), "config"
 
 

@@ -16,6 +16,7 @@ from accord.data.datasets import Data, read_data
 from accord.data.examples import BadRow
 from accord.data.overlap import Counts, Overlap, count_duplicates
 from accord.data.plan import DataPlan
+from accord.data.row_files import RowFiles
 from accord.data.sources import Source
 from accord.data.warnings import Split, data_warnings, overlaps, source_overlaps
 from accord.kinds import kind_of, labelled_kind
@@ -126,6 +127,25 @@ class CheckReport:
         # By way of a text, so that paths and tuples come out as JSON's own types.
         report: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
         return report
+
+
+def named_report(report: CheckReport, rows: RowFiles) -> CheckReport:
+    """Return a report that names rows in memory by their keys, not by their files."""
+
+    def split(of: SplitReport) -> SplitReport:
+        skipped = [
+            replace(bad, path=path, line=line)
+            for bad in of.skipped
+            for path, line in (rows.line_of(bad.path, bad.line),)
+        ]
+        return replace(of, path=rows.named(of.path), skipped=skipped)
+
+    return replace(
+        report,
+        tasks=[replace(task, splits=[*map(split, task.splits)]) for task in report.tasks],
+        notes=[*map(rows.named, report.notes)],
+        warnings=[*map(rows.named, report.warnings)],
+    )
 
 
 def check_data(

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from accord.data.examples import Given
+from accord.data.in_memory import Rows
+from accord.data.row_files import passing_rows
 from accord.data.textfiles import QuotingName
 from accord.data.warnings import unseen_note
 from accord.errors import UsageError, nearest
@@ -317,19 +319,26 @@ class Answerer:
         """Return the tasks asked in groups that all members of an ensemble answer together."""
         return self._together.grouped([self.task(name) for name in dict.fromkeys(tasks)])
 
-    def evaluate_file(self, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:
-        """Evaluate the model on a labelled file.
+    def evaluate_file(
+        self, task: str, source: str | Path | Rows, skip_bad_rows: bool = False
+    ) -> Evaluation:
+        """Evaluate the model on a labelled file, or on labelled rows in memory.
 
         Args:
             task: one of the model's tasks.
-            source: a file with the task's text and label columns.
+            source: a file with the task's text and label columns, or rows as `accord.train` takes
+                them.
             skip_bad_rows: leave out rows that can't be used, rather than stop.
 
         Raises:
             UsageError: if there is no such task, or a row can't be read.
         """
         settled = self.task(task)
-        examples = read_labelled(settled, self.inputs[task], source, skip_bad_rows)
+        with passing_rows() as files:
+            path = (
+                Path(source) if isinstance(source, str | Path) else files.path_of(source, "source")
+            )
+            examples = read_labelled(settled, self.inputs[task], path, skip_bad_rows, files.named)
         logits = self.logits(task, [example.as_given for example in examples])
         kind = labelled_kind(settled)
         labels = kind.target_form(settled).array([example.label for example in examples])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from accord.data.datafiles import shown
 from accord.data.datasets import TaskFiles
+from accord.data.in_memory import Rows
 from accord.data.loader import TaskData
 from accord.data.plan import DataPlan
 from accord.data.textfiles import QuotingName
@@ -170,11 +171,12 @@ def metric_names(model: Path) -> dict[str, str]:
 def evaluate_input(
     model: Path,
     task: str,
-    source: Path,
+    source: str | Path | Rows,
     skip_bad_rows: bool = False,
     quoting: QuotingName | None = None,
 ) -> Evaluation:
-    """Evaluate a model on one labelled file of one task; `quoting` as `Predictor.read_quotes`.
+    """Evaluate a model on one labelled file of one task, or on rows; `quoting` as
+    `Predictor.read_quotes`.
 
     Raises:
         UsageError: if there is no such task, or a row can't be used and may not be skipped.

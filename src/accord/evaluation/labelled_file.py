@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
@@ -56,9 +56,20 @@ def file_plan(
 
 
 def read_labelled(
-    task: Task, form: InputFormat, source: Path, skip_bad_rows: bool
+    task: Task,
+    form: InputFormat,
+    source: Path,
+    skip_bad_rows: bool,
+    named: Callable[[str], str] = str,
 ) -> list[Example]:
     """Read a labelled file's rows; warns of rows left out, and of what its reader notes.
+
+    Args:
+        task: whose.
+        form: how the task's files named their columns in training.
+        source: the file.
+        skip_bad_rows: leave out rows that can't be used, rather than stop.
+        named: how warnings name the file and its rows.
 
     Raises:
         DataError: for a bad row, or a file without rows.
@@ -77,13 +88,14 @@ def read_labelled(
         else:
             raise DataError(f"{row} (--skip-bad-rows would leave it out)")
     for what, cure, number in notes:
-        warnings.warn(str(DataWarning(str(files.paths[number]), what, cure)), stacklevel=3)
+        warnings.warn(named(str(DataWarning(str(files.paths[number]), what, cure))), stacklevel=3)
     if skipped:
         rows = count(len(skipped), "row")
-        warnings.warn(f"{rows} skipped; the first: {skipped[0]}", stacklevel=3)
+        warnings.warn(named(f"{rows} skipped; the first: {skipped[0]}"), stacklevel=3)
     called = kind_of(task).row_called
     for why, rows_left_out in left_out.items():
-        warnings.warn(unlabelled_note(str(files), rows_left_out, why, called), stacklevel=3)
+        note = unlabelled_note(str(files), rows_left_out, why, called)
+        warnings.warn(named(note), stacklevel=3)
     if not examples:
         raise DataError(f"{source}: has no rows to use")
     return examples
