@@ -30,6 +30,8 @@ class RowFiles:
         self.folder = folder.absolute()
         self._keys: dict[Path, list[str]] = {}
         self._made: dict[Path, int] = {}  # and when
+        places = (self.folder, *self.folder.parents)
+        self._missing = [place for place in places if not place.exists()]
 
     def placed(self, table: Mapping[str, Any]) -> dict[str, Any]:
         """Return a config's table with the files of the rows that stand in it.
@@ -85,13 +87,14 @@ class RowFiles:
         return path
 
     def remove(self) -> None:
-        """Remove what was written here and nobody else has taken up, and a folder left empty."""
+        """Remove what was written here and nobody else has taken up, and folders left empty."""
         for path, time in self._made.items():
             with suppress(OSError):
                 if path.stat().st_mtime_ns == time:
                     path.unlink()
         with suppress(OSError):
-            self.folder.rmdir()
+            for place in self._missing:
+                place.rmdir()
 
     def named(self, text: str) -> str:
         """Return a message with rows named by their key and number, not by file and line."""

@@ -1,0 +1,173 @@
+"""Rows in memory train, check, compare and evaluate as the same rows in files do."""
+
+import csv
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import accord
+from accord.errors import ConfigError, DataError, RunFolderError, Stopped, UsageError
+
+Table = dict[str, Any]
+SHORT = {"training.epochs": 1, "training.steps_per_epoch": 3}
+
+
+def rows_of(file: Path) -> list[Table]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream, delimiter="\t" if file.suffix == ".tsv" else ","))
+
+
+def in_memory(config: Path, form: Callable[[list[Table]], Any] = list) -> Table:
+    """A config whose files are rows."""
+    table = tomllib.loads(config.read_text())
+    for task in table["tasks"].values():
+        for split in {"train", "dev", "test"} & task.keys():
+            task[split] = form(rows_of(config.parent / task[split]))
+    return table
+
+
+@pytest.fixture
+def table(project) -> Table:
+    """The config of a short run of one task, whose files are rows."""
+    return in_memory(project({**SHORT, "tasks.mood.test": None}, ("mood",)))
+
+
+@pytest.mark.parametrize("form", [list, pa.Table.from_pylist], ids=["mappings", "table"])
+def test_rows_train_what_files_train(form, project, tmp_path):
+    config = project(SHORT)
+    accord.train(config, tmp_path / "file" / "run", quiet=True)
+    accord.train(in_memory(config, form), tmp_path / "rows" / "run", quiet=True)
+    for name in ("model/model.safetensors", "model/heads.safetensors", "scores.safetensors"):
+        from_file, from_rows = (tmp_path / of / "run" / name for of in ("file", "rows"))
+        assert from_file.read_bytes() == from_rows.read_bytes(), name
+    predicted = [
+        [row["prediction"] for row in rows_of(tmp_path / of / "run/predictions/mood-test.csv")]
+        for of in ("file", "rows")
+    ]
+    assert predicted[0] == predicted[1]
+
+
+def test_a_run_names_files_that_stay(table, tmp_path):
+    run = accord.train(table, tmp_path / "run", quiet=True)
+    written = tomllib.loads((run.folder / "config.toml").read_text())["tasks"]["mood"]
+    files = {Path(written[split]) for split in ("train", "dev")}
+    assert files == {*(tmp_path / "rows").iterdir()}
+    again = accord.train(table, tmp_path / "again", quiet=True)
+    assert len([*(tmp_path / "rows").iterdir()]) == 2
+    assert (again.folder / "config.toml").read_bytes() == (run.folder / "config.toml").read_bytes()
+    assert accord.evaluate(run.folder)["mood"].metric == run.results["metrics"]["mood"]
+
+
+def test_another_process_resumes_a_run_by_its_folder(
+    table, stop_after, start_accord, tmp_path, outcome
+):
+    accord.train(table, tmp_path / "whole", quiet=True)
+    stop_after(2)
+    with pytest.raises(Stopped):
+        accord.train(table, tmp_path / "run", quiet=True)
+    process = start_accord("resume", tmp_path / "run", "--quiet")
+    process.communicate()
+    assert process.returncode == 0
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
+
+
+def test_tasks_of_the_same_rows_share_them(table, tmp_path):
+    mood = table["tasks"]["mood"]
+    table["tasks"]["other"] = {**mood}
+    (source,) = accord.check(table).sources
+    assert source.tasks == [["mood", "other"]]
+
+
+USES = {
+    "check": accord.check,
+    "train": lambda table: accord.train(table, "out/run", quiet=True),
+    "compare": lambda table: accord.compare(table, "out/run", quiet=True),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_a_bad_row_is_named_and_nothing_is_left(use, project, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = in_memory(project(SHORT, ("mood", "near")))
+    table["tasks"]["mood"]["train"][3]["mood"] = "angry"
+    with pytest.raises(DataError) as error:
+        use(table)
+    assert str(error.value) == (
+        "row 3 of tasks.mood.train: mood: unknown label 'angry'; allowed: neg, mixed, pos"
+        ' (on_bad_row = "skip" would leave it out)'
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["project"]
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [(None, "'mood' is empty: no label"), (float("nan"), "'mood' is empty: no label"),
+     (..., "'mood' is empty: no label"), (2, "mood: unknown label '2'")],
+    ids=["None", "NaN", "missing", "number"],
+)  # fmt: skip
+def test_a_row_without_a_label(label, reason, table):
+    row = table["tasks"]["mood"]["train"][0]
+    row.pop("mood") if label is ... else row.update(mood=label)
+    with pytest.raises(DataError, match=f"^row 0 of tasks.mood.train: {reason}"):
+        accord.check(table)
+
+
+def test_a_report_names_rows_by_their_key(table):
+    mood = table["tasks"]["mood"]
+    mood["on_bad_row"] = "skip"
+    del mood["train"][2]["text"]
+    report = accord.check(table)
+    ((train, dev),) = (task.splits for task in report.tasks)
+    assert (train.path, dev.path) == ("tasks.mood.train", "tasks.mood.dev")
+    assert list(map(str, train.skipped)) == ["tasks.mood.train:2: key 'text' is missing"]
+    assert report.notes == [
+        "mood: 1 row of tasks.mood.train skipped; the first: row 2 of tasks.mood.train: key 'text'"
+        " is missing"
+    ]
+    assert report.warnings[0].startswith("tasks.mood.dev: 9 dev rows")
+
+
+def test_wrong_configs_are_refused_as_ever(table, tmp_path):
+    table["tasks"]["mood"]["knid"] = 1
+    with pytest.raises(ConfigError, match="^config: .*knid"):
+        accord.train(table, tmp_path / "run", quiet=True)
+    for tasks in (3, {"mood": 3}):
+        with pytest.raises(ConfigError, match="should be a table, got 3"):
+            accord.check({**table, "tasks": tasks})
+
+
+@pytest.mark.slow
+def test_a_comparison_goes_on_with_the_same_rows_alone(project, tmp_path):
+    table = in_memory(project(SHORT, ("mood", "near")))
+    first = accord.compare(table, tmp_path / "out", seeds=1, quiet=True)
+    begun = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("results.json")}
+    assert len(begun) == 3
+    again = accord.compare(in_memory(tmp_path / "project/accord.toml"), tmp_path / "out", seeds=1,
+                           quiet=True)  # fmt: skip
+    assert [each.difference for each in again.sharing] == [
+        each.difference for each in first.sharing
+    ]
+    assert {path: path.stat().st_mtime_ns for path in begun} == begun
+    table["tasks"]["mood"]["train"] = table["tasks"]["mood"]["train"][1:]
+    with pytest.raises(RunFolderError, match=r"another config \(.*-> tasks.mood.train\)"):
+        accord.compare(table, tmp_path / "out", seeds=1, quiet=True)
+    assert len([*(tmp_path / "rows").iterdir()]) == 6  # train, dev, test of both, near has all
+
+
+def test_labelled_rows_are_evaluated(finished):
+    file = finished.parent / "project" / "mood-dev.csv"
+    rows = rows_of(file)
+    expected = accord.evaluate(finished, "mood", file)["mood"].figures
+    for source in (rows, pa.Table.from_pylist(rows)):
+        assert accord.evaluate(finished, "mood", source)["mood"].figures == expected
+    rows[4] |= {"mood": "angry"}
+    with pytest.raises(DataError, match="^row 4 of source: mood: unknown label 'angry'"):
+        accord.evaluate(finished, "mood", rows)
+    with pytest.warns(UserWarning, match="^1 row skipped; the first: row 4 of source: mood: unk"):
+        accord.evaluate(finished, "mood", rows, skip_bad_rows=True)
+    with pytest.raises(UsageError, match="a source needs a task"):
+        accord.evaluate(finished, source=rows)
