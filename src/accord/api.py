@@ -20,10 +20,9 @@ from accord.derived.joint import add_jointly
 from accord.derived.removing import remove_tasks
 from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import TrainingError, UsageError
-from accord.evaluation.evaluate import evaluate_input, evaluate_run, run_of
+from accord.evaluation.evaluate import Evaluations, evaluate_input, evaluate_run, run_of
 from accord.grids.comparison import comparison_cells
 from accord.grids.running import INDEX, grid_groups, run_grid
-from accord.kinds import Evaluation
 from accord.plan.making import plan_run
 from accord.plan.sources import same_rows
 from accord.runs.folder import STATUS
@@ -112,7 +111,7 @@ def evaluate(
     source: str | Path | Rows | None = None,
     *,
     skip_bad_rows: bool = False,
-) -> dict[str, Evaluation]:
+) -> Evaluations:
     """Evaluate a model on its run's dev files, or one task of it on a labelled file.
 
     Args:
@@ -133,10 +132,10 @@ def evaluate(
         {'accuracy': 0.4614}
     """
     if source is None:
-        return dict(evaluate_run(Path(model), run_of(Path(model)), task).tasks)
+        return Evaluations(evaluate_run(Path(model), run_of(Path(model)), task).tasks)
     if task is None:
         raise UsageError("a source needs a task: which one's file is it?")
-    return {task: evaluate_input(Path(model), task, source, skip_bad_rows)}
+    return Evaluations({task: evaluate_input(Path(model), task, source, skip_bad_rows)})
 
 
 def compare(

@@ -238,9 +238,9 @@ def test_all_wrong_rows_are_told_at_once(tmp_path: Path) -> None:
 def test_rows_of_a_run_stay_once_it_has_begun(tmp_path: Path) -> None:
     out = tmp_path / "run"
 
-    def fail(error: Exception, *, begun: bool) -> Path:
+    def fail(error: Exception, *, begun: bool) -> None:
         with kept_rows(out, "status.json") as files:
-            path = files.path_of(ROWS, "rows")
+            files.path_of(ROWS, "rows")
             if begun:
                 out.mkdir()
                 (out / "status.json").touch()
@@ -276,12 +276,18 @@ def test_a_damaged_file_is_written_again(tmp_path: Path) -> None:
 
 
 def test_passing_rows_are_gone_and_named_in_errors() -> None:
-    with pytest.raises(ConfigError) as error, passing_rows() as files:
-        path = files.path_of(ROWS, "source")
-        assert path.exists()
-        raise ConfigError(f"{path}:1: bad", "other")
+    paths = []
+
+    def fail() -> None:
+        with passing_rows() as files:
+            paths.append(files.path_of(ROWS, "source"))
+            assert paths[0].exists()
+            raise ConfigError(f"{paths[0]}:1: bad", "other")
+
+    with pytest.raises(ConfigError) as error:
+        fail()
     assert error.value.args == ("row 0 of source: bad", "other")
-    assert not path.parent.exists()
+    assert not paths[0].parent.exists()
 
 
 def test_frames_of_pandas(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_report_names_rows_by_their_key(table):
 
 def test_wrong_configs_are_refused_as_ever(table, tmp_path):
     table["tasks"]["mood"]["knid"] = 1
-    with pytest.raises(ConfigError, match="^config: .*knid"):
+    with pytest.raises(ConfigError, match=r"^config: .*knid"):
         accord.train(table, tmp_path / "run", quiet=True)
     for tasks in (3, {"mood": 3}):
         with pytest.raises(ConfigError, match="should be a table, got 3"):
@@ -165,9 +165,32 @@ def test_labelled_rows_are_evaluated(finished):
     for source in (rows, pa.Table.from_pylist(rows)):
         assert accord.evaluate(finished, "mood", source)["mood"].figures == expected
     rows[4] |= {"mood": "angry"}
-    with pytest.raises(DataError, match="^row 4 of source: mood: unknown label 'angry'"):
+    with pytest.raises(DataError, match=r"^row 4 of source: mood: unknown label 'angry'"):
         accord.evaluate(finished, "mood", rows)
-    with pytest.warns(UserWarning, match="^1 row skipped; the first: row 4 of source: mood: unk"):
+    with pytest.warns(UserWarning, match=r"^1 row skipped; the first: row 4 of source: mood: unk"):
         accord.evaluate(finished, "mood", rows, skip_bad_rows=True)
     with pytest.raises(UsageError, match="a source needs a task"):
         accord.evaluate(finished, source=rows)
+
+
+def words_of(text: str) -> list[str]:
+    """What a text says, without the lines of its tables."""
+    return [word for word in text.split() if set(word) != {"─"}]
+
+
+def test_results_show_what_the_commands_print(finished, accord_cli):
+    project = finished.parent / "project" / "accord.toml"
+    said = str(accord.check(project)).partition("\nwarning: ")[0]
+    printed = words_of(accord_cli("check", project).out)
+    assert words_of(said) == printed[: len(words_of(said))]
+    said = str(accord.evaluate(finished, "mood"))
+    assert words_of(said) == words_of(accord_cli("evaluate", finished, "--task", "mood").out)
+
+
+def test_a_comparison_shows_its_verdicts(compared):
+    out, config = compared
+    result = accord.compare(config, out, seeds=2, quiet=True)
+    lines = str(result).splitlines()
+    begin = lines.index("Was sharing worth it?")
+    assert [line.split()[0] for line in lines[begin + 1 : begin + 4]] == ["task", "mood", "near"]
+    assert result._repr_html_().count(f">{result.sharing[0].verdict.kind}</td>") >= 1

@@ -6,12 +6,13 @@ from pathlib import Path
 import projects
 import pytest
 
-from accord.cli.comparisons import comparison_json, print_comparison, print_groups
-from accord.cli.results import new_table, stacked, table_width
+from accord.cli.comparisons import comparison_json, print_comparison
+from accord.cli.results import new_table, print_parts, stacked, table_width
 from accord.comparison.against import MEAN
 from accord.comparison.differences import TaskDifference
 from accord.comparison.family import compare_groups
 from accord.comparison.group import Group
+from accord.comparison.parts import group_parts
 from accord.config.file import parse_config
 from accord.errors import ConfigError
 from accord.grids.report import grid_report
@@ -107,7 +108,7 @@ def test_no_column_of_a_wide_table_is_cut_off(tmp_path, capsys):
     continual = {"average_accuracy": 0.5, "forgetting": 0.125, "backward_transfer": None}
     ours = group("in turn", tmp_path, **dict.fromkeys(names, 0.5))
     ours.runs[0].results["continual"] = continual
-    print_groups([ours, group("jointly", tmp_path, **dict.fromkeys(names, 0.5))])
+    print_parts(group_parts([ours, group("jointly", tmp_path, **dict.fromkeys(names, 0.5))]))
     header, _, first, second, evaluated = (
         line for line in capsys.readouterr().out.splitlines() if line.strip()
     )

@@ -58,8 +58,9 @@ def evaluate(
     with --input they stop.
     """
     from accord.cli.classes import show_classes
+    from accord.cli.results import print_parts
     from accord.errors import UsageError
-    from accord.evaluation.evaluate import evaluate_input
+    from accord.evaluation.evaluate import evaluate_input, evaluation_parts
 
     if source is not None and task is None:
         raise UsageError("--input needs --task: which task's file is it?")
@@ -87,28 +88,11 @@ def evaluate(
         more = {"overall": overall, "forced": changed}
         echo(json.dumps({**figures, **{key: entry for key, entry in more.items() if entry}}))
     else:
-        _show(evaluated, overall, changed)
+        for line in changed:
+            echo(f"FORCED: changed since the run was trained: {line}")
+        print_parts(evaluation_parts(evaluated, overall))
         for name, table in by_class.items():
             show_classes(name, table)
-
-
-def _show(
-    evaluated: dict[str, Evaluation], overall: dict[str, float], changed: Sequence[str]
-) -> None:
-    from accord.cli.results import new_table, print_table
-
-    for line in changed:
-        echo(f"FORCED: changed since the run was trained: {line}")
-    table = new_table("task", "metric", "value", left=2)
-    for name, evaluation in evaluated.items():
-        for metric, value in evaluation.figures.items():
-            table.add_row(name, metric, f"{value:z.4f}")
-    for kind, value in overall.items():
-        table.add_row("overall", kind, f"{value:z.4f}")
-    print_table(table)
-    for name, evaluation in evaluated.items():
-        if evaluation.remark:
-            echo(f"{name}: {evaluation.remark}")
 
 
 def _dev_files(

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -15,15 +15,12 @@ from rich.table import Table
 from accord.terminal import echo, shown, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from accord.report.page import Section
+    from accord.showing import Part
     from accord.training.run import Run
 
-_READING = """\
-dev: the rows that chose the epoch. held out: rows that chose nothing, for comparisons.
-gap: by how much a figure is too good when the same dev rows choose the epoch and evaluate it.
-constant: the best constant prediction on the held-out rows, such as the majority class."""
 _LONG = ("errors-", "ledger")  # names of tables that a terminal has no room for
 
 
@@ -34,88 +31,26 @@ def show_run(run: Run, as_json: bool) -> None:
         RunFolderError: if it was made before there were held-out figures.
     """
     from accord.evaluation.heldout import require_heldout
+    from accord.runs.result_parts import result_parts
 
     results = run.results
     require_heldout(run.folder, results)
     if as_json:
         echo(json.dumps({"run": str(run.folder), **results}))
         return
-    heldout = results["heldout"]
-    table = new_table("task", "metric", "dev", "held out", "on", "gap", "constant", left=2)
-    for name, value in results["metrics"].items():
-        shown = _heldout_cells(heldout.get(name))
-        table.add_row(name, results["metric_names"][name], f"{value:z.4f}", *shown)
-    for name, figures in results["figures"].items():
-        if name not in results["metrics"]:
-            shown = _heldout_cells(None)
-            table.add_row(name, "likelihood", f"{figures['likelihood']:z.4f}", *shown)
-    for row in _overall_rows(results):
-        table.add_row("overall", *row)
-    print_table(table)
-    echo(*_heldout_lines(heldout), *_early_lines(results))
-    if "stages" in results:
-        _show_stages(results)
+    print_parts(result_parts(results))
 
 
-def _heldout_cells(entry: dict[str, Any] | None) -> tuple[str, str, str, str]:
-    """Return a task's held-out value, the rows that it is of, the gap, and what the best constant
-    prediction gets, as shown."""
-    if entry is None:
-        return "–", "–", "–", "–"
-    rows = f"{entry['rows']:,} rows of {entry['on']}"
-    return f"{entry['value']:z.4f}", rows, f"{entry['gap']:+z.4f}", f"{entry['constant']:z.4f}"
-
-
-def _heldout_lines(heldout: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Yield how to read the held-out columns, and the notes on single tasks."""
-    if heldout:
-        yield from _READING.splitlines()
-    for name, entry in heldout.items():
-        for key in ("remark", "note"):
-            if key in entry:
-                yield f"{name}: {entry[key]}"
-
-
-def _early_lines(results: dict[str, Any]) -> Iterator[str]:
-    """Yield that the run, or stages of it, ended before the last epoch."""
-    for part in results.get("stages") or [results]:
-        if early := part.get("stopped_early"):
-            where = f"stage {part['name']} " if "stages" in results else ""
-            yield where + early["why"]
-
-
-def _overall_rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield each overall score's name, and its values on dev and held out."""
-    from accord.metrics import mean_score
-
-    heldout = {name: entry["value"] for name, entry in results["heldout"].items()}
-    mean = mean_score(heldout) if heldout else None
-    rows = {results["score_kind"]: (results["score"], results.get("heldout_score"))}
-    for score, (dev, other) in {**rows, "mean": (results["mean"], mean)}.items():
-        yield score, f"{dev:z.4f}", "–" if other is None else f"{other:z.4f}", "", "", ""
-
-
-def _show_stages(results: dict[str, Any]) -> None:
-    """Print every task's held-out metric after each stage, and what was forgotten.
-
-    Where no task of a stage has labels, it is the dev likelihood.
-    """
-    rows = results["stages"]
-    values_of = [row["heldout"] or row["metrics"] for row in rows]
-    names = list(dict.fromkeys(name for stage_values in values_of for name in stage_values))
-    table = new_table("after stage", "trained", *names, left=2)
-    for row, row_values in zip(rows, values_of, strict=True):
-        shown = (row_values.get(name) for name in names)
-        values = ("–" if figure is None else f"{figure:z.4f}" for figure in shown)
-        table.add_row(row["name"], ", ".join(row["tasks"]), *values)
-    print_table(table)
-    continual = results.get("continual", {})
-    figures = [
-        f"{key.replace('_', ' ')} {figure:z.4f}"
-        for key, figure in continual.items() if isinstance(figure, float)
-    ]  # fmt: skip
-    if figures:
-        echo(f"{', '.join(figures)} (of {continual['of']})")
+def print_parts(parts: Iterable[Part]) -> None:
+    """Print lines and tables on stdout."""
+    for part in parts:
+        if isinstance(part, str):
+            echo(part)
+            continue
+        table = new_table(*part.columns, left=part.left, text_last=part.text_last)
+        for row in part.rows:
+            table.add_row(*row)
+        print_table(table)
 
 
 def print_report_tables(sections: Iterable[Section]) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from accord.comparison.against import Contrast, contrast_rows
 from accord.comparison.group import Group
 from accord.comparison.sharing import SharingVerdict, sharing_pairs
 from accord.evaluation.answer_seconds import AnswerSeconds
+from accord.showing import Part, Shown
 from accord.statistics.crossed import Difference
 from accord.statistics.verdict import verdicts
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """Groups of runs, and the verdicts on their differences.
 
     Attributes:
@@ -49,6 +50,12 @@ class Comparison:
     def corrected(self) -> int:
         """How many are: those whose variance over seeds is known."""
         return sum(each.seeds_known for each in self.differences)
+
+    def shown(self) -> Iterator[Part]:
+        """Yield what `accord compare` prints."""
+        from accord.comparison.parts import comparison_parts
+
+        return comparison_parts(self)
 
 
 def compare_groups(

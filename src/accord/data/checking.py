@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from accord.data.check_parts import check_parts
 from accord.data.datasets import Data, read_data
 from accord.data.examples import BadRow
 from accord.data.overlap import Counts, Overlap, count_duplicates
@@ -20,6 +21,7 @@ from accord.data.row_files import RowFiles
 from accord.data.sources import Source
 from accord.data.warnings import Split, data_warnings, overlaps, source_overlaps
 from accord.kinds import kind_of, labelled_kind
+from accord.showing import Part, Shown
 from accord.tasks import Task
 
 
@@ -108,8 +110,8 @@ class SourceReport:
         return f"{packing} apart for {units} ({times:.2f} times the tokens of packing them once)"
 
 
-@dataclass(frozen=True)
-class CheckReport:
+@dataclass(frozen=True, repr=False)
+class CheckReport(Shown):
     """What `accord check` found; `overlaps` are of each two tasks, `source_overlaps` of sources,
     in which tasks that share their rows are one."""
 
@@ -121,6 +123,11 @@ class CheckReport:
     warnings: list[str] = field(default_factory=list)
     source_overlaps: list[Overlap] = field(default_factory=list)
     sources: list[SourceReport] = field(default_factory=list)
+
+    def shown(self) -> Iterator[Part]:
+        """Yield what `accord check` prints."""
+        yield from check_parts(self)
+        yield from (f"warning: {line}" for line in self.warnings)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""

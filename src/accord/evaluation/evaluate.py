@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from torch import Tensor
 
@@ -29,6 +30,7 @@ from accord.plan.run import Precision
 from accord.runs.contents import Contents
 from accord.runs.devices import choose_device, takes_precision
 from accord.runs.folder import RunFolder
+from accord.showing import Part, Shown, Table
 from accord.tasks import Task
 
 
@@ -43,6 +45,29 @@ class Evaluated:
 
     tasks: dict[str, Evaluation]
     changed: tuple[str, ...] = ()
+
+
+class Evaluations(Shown, dict[str, Evaluation]):
+    """How a model did on each of some tasks, by name."""
+
+    def shown(self) -> Iterator[Part]:
+        """Yield what `accord evaluate` prints."""
+        return evaluation_parts(self)
+
+
+def evaluation_parts(
+    evaluated: Mapping[str, Evaluation], overall: Mapping[str, float] = MappingProxyType({})
+) -> Iterator[Part]:
+    """Yield the figures of tasks and of all together, and remarks on single tasks."""
+    table = Table(("task", "metric", "value"), left=2)
+    for name, evaluation in evaluated.items():
+        for metric, value in evaluation.figures.items():
+            table.rows.append((name, metric, f"{value:z.4f}"))
+    table.rows.extend(("overall", kind, f"{value:z.4f}") for kind, value in overall.items())
+    yield table
+    for name, evaluation in evaluated.items():
+        if evaluation.remark:
+            yield f"{name}: {evaluation.remark}"
 
 
 def run_of(model: Path) -> RunFolder:

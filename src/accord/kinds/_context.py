@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from accord.metrics import ByClass
+from accord.showing import Part, Shown, Table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,8 +53,8 @@ class HeadContext:
     units: Units | None = None
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(Shown):
     """How a model did on one task's split.
 
     Attributes:
@@ -70,6 +71,13 @@ class Evaluation:
     logits: Tensor
     remark: str = ""
     classes: ByClass | None = None
+
+    def shown(self) -> Iterator[Part]:
+        """Yield its figures."""
+        rows = [(name, f"{value:z.4f}") for name, value in self.figures.items()]
+        yield Table(("metric", "value"), rows=[*rows])
+        if self.remark:
+            yield self.remark
 
 
 class TrainingLabels(Protocol):

@@ -19,8 +19,10 @@ from accord.runs.folder import STATUS, RunFolder, environment
 from accord.runs.memory import keep_freed_memory, restart_peak
 from accord.runs.progress import Console
 from accord.runs.repeatable import in_one_order
+from accord.runs.result_parts import result_parts
 from accord.runs.results import read_results
 from accord.runs.signals import StopSignals
+from accord.showing import Part, Shown
 from accord.training.best import best_fault, publish_best
 from accord.training.checkpoint import (
     RunState,
@@ -49,12 +51,17 @@ from accord.training.tidying import tidy, tidy_up
 from accord.training.tracked import tracked
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(Shown):
     """A finished run: its folder and what `results.json` holds."""
 
     folder: Path
     results: dict[str, Any]
+
+    def shown(self) -> Iterator[Part]:
+        """Yield what `accord train` prints at its end, and where the run is."""
+        yield from result_parts(self.results)
+        yield f"run: {self.folder}"
 
 
 def start_run(
