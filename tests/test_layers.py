@@ -63,7 +63,7 @@ LAYERS = [
     [
         "evaluation.inference", "evaluation.texts",
         "evaluation.answer_columns",
-        "evaluation.labelled_file",
+        "evaluation.labelled_file", "evaluation.row_texts",
         "training.frozen", "training.checkpoint", "evaluation.predictions",
         "data.datasets", "data.checking", "data.check_parts", "training.exposure",
         "training.halves", "training.best", "training.kept_epochs", "training.tidying",

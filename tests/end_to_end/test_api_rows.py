@@ -194,3 +194,47 @@ def test_a_comparison_shows_its_verdicts(compared):
     begin = lines.index("Was sharing worth it?")
     assert [line.split()[0] for line in lines[begin + 1 : begin + 4]] == ["task", "mood", "near"]
     assert result._repr_html_().count(f">{result.sharing[0].verdict.kind}</td>") >= 1
+
+
+def test_rows_are_answered_by_their_columns(finished):
+    model = accord.load(finished)
+    rows = rows_of(finished.parent / "project" / "mood-test.csv")
+    texts = [row["text"] for row in rows]
+    expected = model.predict("mood", texts)
+    for given in (rows, pa.Table.from_pylist(rows)):
+        assert model.predict("mood", given) == expected
+        assert model.answer(given) == [{"mood": label} for label in expected]
+    assert model.predict_proba("mood", rows) == model.predict_proba("mood", texts)
+    assert model.details("mood", rows) == model.details("mood", texts)
+    pairs = rows_of(finished.parent / "project" / "near-test.csv")
+    both = [
+        {**row, "first": pair["s1"], "second": pair["s2"], **pair}
+        for row, pair in zip(rows, pairs, strict=False)
+    ]
+    answers = model.answer(both)
+    assert [[*answer] for answer in answers] == [["mood", "same", "near"]] * 6
+    assert [answer["mood"] for answer in answers] == expected[:6]
+    near = [(row["s1"], row["s2"]) for row in both]
+    assert [answer["near"] for answer in answers] == model.predict("near", near)
+    records = model.records(both, ["near"])
+    assert [record["near"]["answer"] for record in records] == model.predict("near", near)
+
+
+def test_rows_that_no_task_can_answer(finished):
+    model = accord.load(finished)
+    with pytest.raises(UsageError, match=r"^texts: hold the columns of no task; theirs: a"):
+        model.answer([{"a": "b"}])
+    with pytest.raises(DataError, match=r"^texts: no column 'text'; allowed: a"):
+        model.answer([{"a": "b"}], ["mood"])
+    with pytest.raises(DataError, match=r"^row 1 of texts: key 'text' is missing"):
+        model.predict("mood", [{"text": "a film"}, {"a": "b"}])
+
+
+def test_columns_of_frames_are_texts(finished):
+    pandas = pytest.importorskip("pandas")
+    model = accord.load(finished)
+    column = pandas.Series(["a fine film", "a grim meal"], index=[5, 3])
+    assert model.predict("mood", column) == model.predict("mood", [*column])
+    assert model.answer(column) == model.answer([*column])
+    frame = pandas.DataFrame({"text": column})
+    assert model.answer(frame) == model.answer([*column])

@@ -84,6 +84,21 @@ def is_rows(value: object) -> bool:
     return True
 
 
+def has_columns(values: object) -> bool:
+    """Return whether values are rows with named columns, rather than a column of texts.
+
+    Example:
+        >>> has_columns([{"text": "a"}]), has_columns(["a"]), has_columns([("a", "b")])
+        (True, False, False)
+    """
+    if isinstance(values, list | tuple):
+        return bool(values) and isinstance(values[0], Mapping)
+    return isinstance(values, Mapping) or _is_dataset(values) or (
+        any(hasattr(values, name) for name in ("__arrow_c_stream__", "__arrow_c_array__", "iloc"))
+        and any(hasattr(values, name) for name in ("columns", "schema"))
+    )  # fmt: skip
+
+
 def rows_file(rows: Rows, key: str) -> RowsFile:
     """Return rows as a file.
 

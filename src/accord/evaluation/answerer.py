@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from accord.data.examples import Given
-from accord.data.in_memory import Rows
+from accord.data.in_memory import Rows, has_columns
 from accord.data.row_files import passing_rows
 from accord.data.textfiles import QuotingName
 from accord.data.warnings import unseen_note
@@ -28,6 +28,7 @@ from accord.evaluation.predictions import (
     predicted_values,
     records_of,
 )
+from accord.evaluation.row_texts import texts_by_tasks, texts_of_rows
 from accord.evaluation.task_groups import Answered, TaskGroup
 from accord.evaluation.texts import Form, Text, TextReader, checked, form_of, forms
 from accord.kinds import Answers, Evaluation, labelled_kind
@@ -36,6 +37,7 @@ from accord.runs.ahead import Ahead, made_ahead
 from accord.tasks import Task
 
 Texts = Sequence[Text]
+Say = Callable[[TaskGroup, Answered], Iterable[tuple[str, Sequence[Any]]]]
 
 
 class Answerer:
@@ -84,7 +86,7 @@ class Answerer:
             self.inputs[name] = replace(self.inputs[name], quoting=quoting)
 
     def answer(
-        self, texts: Texts, tasks: Sequence[str] | None = None, probabilities: bool = False
+        self, texts: Texts | Rows, tasks: Sequence[str] | None = None, probabilities: bool = False
     ) -> list[dict[str, Any]]:
         """Answer all tasks in one pass of the encoder.
 
@@ -92,8 +94,9 @@ class Answerer:
         from which on some have parts of their own.
 
         Args:
-            texts: strings, pairs, lists of words or texts with candidates, as `predict` takes them.
-            tasks: names of those to answer; default: all.
+            texts: strings, pairs, lists of words or texts with candidates, as `predict` takes them;
+                or rows, of which each task reads the columns that its files had in training.
+            tasks: names of those to answer; default: all, of rows all whose columns are there.
             probabilities: for tasks with classes, say each one's probability.
 
         Returns:
@@ -112,7 +115,7 @@ class Answerer:
         return self._answers(texts, tasks, lambda group, one: group.said(one, probabilities))
 
     def records(
-        self, texts: Texts, tasks: Sequence[str] | None = None, probabilities: bool = False
+        self, texts: Texts | Rows, tasks: Sequence[str] | None = None, probabilities: bool = False
     ) -> list[dict[str, Record]]:
         """Answer as `answer`, and say all that there is to say.
 
@@ -127,15 +130,36 @@ class Answerer:
         return self._answers(texts, tasks, lambda group, one: group.records(one, probabilities))
 
     def _answers(
-        self, texts: Texts, tasks: Sequence[str] | None,
-        say: Callable[[TaskGroup, Answered], Iterable[tuple[str, Sequence[Any]]]],
-    ) -> list[dict[str, Any]]:  # fmt: skip
+        self, texts: Texts | Rows, tasks: Sequence[str] | None, say: Say
+    ) -> list[dict[str, Any]]:
+        """Return for each text or row, by task, what is said of a group's rows."""
+        if not has_columns(texts):
+            return self._said(cast("Texts", texts), tasks, say)
+        wanted = self.tasks if tasks is None else [*map(self.task, dict.fromkeys(tasks))]
+        by_tasks = texts_by_tasks(wanted, self.inputs, cast("Rows", texts), every=tasks is not None)
+        said: dict[str, list[Any]] = {}
+        for names, read in by_tasks:
+            answers = self._said(read, names, say)
+            said |= {name: [answer[name] for answer in answers] for name in names}
+        names = [task.name for task in wanted if task.name in said]
+        each = zip(*(said[name] for name in names), strict=True)
+        return [dict(zip(names, values, strict=True)) for values in each]
+
+    def _texts(self, task: str, texts: Texts | Rows) -> Texts:
+        """Return texts, or those of rows, as a task reads them."""
+        _refuse_string(texts)
+        if not has_columns(texts):
+            return cast("Texts", texts)
+        return texts_of_rows(self.task(task), self.inputs[task], cast("Rows", texts))
+
+    def _said(self, texts: Texts, tasks: Sequence[str] | None, say: Say) -> list[dict[str, Any]]:
         """Return for each text, by task, what is said of a group's rows."""
         by_form, rows = self._sorted(texts, tasks)
-        answers: list[dict[str, Any]] = [{} for _ in texts]
+        listed = [*texts]  # columns of frames have other indices
+        answers: list[dict[str, Any]] = [{} for _ in listed]
         for form, places in rows.items():
             names = by_form[form]
-            answered = self._noted(names, [texts[i] for i in places], places, above=4)
+            answered = self._noted(names, [listed[i] for i in places], places, above=5)
             said = dict(each for group, one in answered for each in say(group, one))
             every = zip(*(said[name] for name in names), strict=True)
             for i, values in zip(places, every, strict=True):
@@ -167,13 +191,14 @@ class Answerer:
                 )
         return by_form, rows
 
-    def predict(self, task: str, texts: Texts) -> Answers:
+    def predict(self, task: str, texts: Texts | Rows) -> Answers:
         """Predict texts.
 
         Args:
             task: one of the model's tasks.
             texts: strings; for a pair task tuples of two; where rows have candidates, tuples of the
-                text and a list of these.
+                text and a list of these. Or rows as `accord.train` takes them, with the columns
+                that the task's files had in training.
 
         Returns:
             Label names or lists of them, or values in the task's own units, in the order given.
@@ -184,7 +209,7 @@ class Answerer:
         """
         return predicted_values(self.logits(task, texts), self.task(task))
 
-    def predict_proba(self, task: str, texts: Texts) -> list[dict[str, float]]:
+    def predict_proba(self, task: str, texts: Texts | Rows) -> list[dict[str, float]]:
         """Return each class's probability for texts; arguments and errors as `predict`.
 
         Raises:
@@ -195,7 +220,7 @@ class Answerer:
             raise UsageError(f"task '{task}' is of kind '{settled.kind}': it has no probabilities")
         return predicted_probabilities(self.logits(task, texts), settled)
 
-    def logits(self, task: str, texts: Texts) -> Tensor:
+    def logits(self, task: str, texts: Texts | Rows) -> Tensor:
         """Return the head's output for texts, float32 [n, ...]; an ensemble's `mean_logits`.
 
         Warns of texts that are cut to the length that the model reads.
@@ -204,10 +229,10 @@ class Answerer:
             task: one of the model's tasks.
             texts: as `predict` takes them.
         """
-        ((_, answered),) = self._noted((task,), texts)
+        ((_, answered),) = self._noted((task,), self._texts(task, texts))
         return answered.logits
 
-    def details(self, task: str, texts: Texts) -> list[Record]:
+    def details(self, task: str, texts: Texts | Rows) -> list[Record]:
         """Return what a run's files of predictions have of each text: its prediction, and with it
         probabilities, entities or an order of candidates; arguments as `predict` takes them.
 
@@ -215,7 +240,7 @@ class Answerer:
             >>> model.details("entities", ["Ada lives in Paris."])  # doctest: +SKIP
             [{'prediction': ['B-who', 'O', 'O', 'B-place', 'O'], 'entities': [...]}]
         """
-        ((_, answered),) = self._noted((task,), texts)
+        ((_, answered),) = self._noted((task,), self._texts(task, texts))
         columns = predicted_columns(answered.logits, self.task(task), {}, texts=answered.texts)
         return records_of(columns)
 
