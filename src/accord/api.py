@@ -42,6 +42,13 @@ def train(
 ) -> Run:
     """Train one encoder for all tasks of a config, as `accord train` does.
 
+    In a mapping, the `train`, `dev` and `test` of a task may be rows in place of files' names: a
+    list of mappings, a frame of pandas (without its index) or polars, a pyarrow Table, a `Dataset`
+    of `datasets`, or what else has Arrow's C stream. Of a `Dataset` these are the rows that
+    `filter` and `shuffle` left, and the classes of a `ClassLabel` have their names, not their
+    numbers. They are written to the folder `rows` beside `out`, where they stay: the run is resumed
+    and evaluated by them.
+
     Args:
         config: a TOML file's path, or what stands in one as a nested mapping.
         out: the run's folder; default `runs/` and the time.
@@ -53,6 +60,7 @@ def train(
 
     Raises:
         UsageError: something is wrong with config, data, encoder or `out`; nothing was written.
+            Of rows the line names the key, and the row from 0: `row 3 of tasks.sst.train: ...`.
         TrainingError: a loss or gradient was not finite.
         Stopped: a signal came; `resume` goes on.
 
@@ -117,11 +125,11 @@ def evaluate(
     Args:
         model: a run folder or model folder.
         task: a name, to evaluate no other.
-        source: a labelled file of that task.
+        source: a labelled file of that task, or rows as `train` takes them.
         skip_bad_rows: of `source`: leave out rows that can't be used, rather than stop.
 
     Returns:
-        For each task its figures.
+        For each task its figures, by name.
 
     Raises:
         UsageError: if `source` is given without a task, or something can't be used.
@@ -150,8 +158,9 @@ def compare(
     """Train one model for all tasks and one for each, and compare them, as `accord compare` does.
 
     Args:
-        config: as `train` takes it.
-        out: the folder of the runs; what is done there already is not done again.
+        config: as `train` takes it; rows are written to the folder `rows` beside `out`.
+        out: the folder of the runs; what is done there already is not done again, if it was made of
+            the same rows.
         seeds: of each model; a verdict takes two at least.
         margin: points within which a verdict is "as good"; default: the config's.
         workers: runs at a time.
