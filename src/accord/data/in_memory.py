@@ -50,6 +50,7 @@ TAKES = (
 )
 _MARK = b"\xef\xbb\xbf"  # beats the file_encoding of a task that has files too
 _NAME_DIGITS = 32
+_as_it_is = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def _line(row: object, where: str) -> str:
         if not isinstance(name, str) or not encodable(name):
             raise DataError(f"{where}: a column's name should be a text, got {name!r:.60}")
     try:
-        cells = (f"{json.dumps(name)}: {_cell(value, name)}" for name, value in row.items())
+        cells = (f"{_as_it_is(name)}: {_cell(value, name)}" for name, value in row.items())
         return f"{{{', '.join(cells)}}}\n"
     except ValueError as error:
         raise DataError(f"{where}: {error}") from None
@@ -252,7 +253,11 @@ def _cell(value: Any, name: str) -> str:
         ValueError: it is nothing that files have.
     """
     if isinstance(value, str):
-        return json.dumps(str(value), ensure_ascii=not encodable(value))
+        return (_as_it_is if encodable(value) else json.dumps)(str(value))
+    if value is None:
+        return "null"
+    if type(value) is int:  # quicker by far
+        return str(value)
     if isinstance(value, float) and value in (float("inf"), float("-inf")):
         return json.dumps(value)
     return list_text(list_cell([_plain(value)], name))[1:-1]
