@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any
 
 from accord.comparison.family import Comparison, compare_groups
 from accord.comparison.group import margin_of
-from accord.config.file import dump_config, load_config, parse_config, resolve_paths
+from accord.config.file import as_table, dump_config, load_config, parse_config, resolve_paths
+from accord.config.overrides import set_keys
 from accord.config.sections import Config
 from accord.data.checking import CheckReport, check_data, named_report
 from accord.data.in_memory import Rows
@@ -190,8 +192,12 @@ def _loaded(
     """Return a config whose rows in memory are files, and where it stands."""
     if isinstance(config, str | Path):
         return load_config(Path(config), overrides), str(config)
-    given = config if isinstance(config, Config) else parse_config(rows.placed(config))
-    return resolve_paths(given, Path.cwd()), "config"
+    if isinstance(config, Config) and not overrides:
+        return resolve_paths(config, Path.cwd()), "config"
+    table = as_table(config) if isinstance(config, Config) else rows.placed(config)
+    table = deepcopy(table)  # it is the caller's
+    set_keys(table, overrides)
+    return resolve_paths(parse_config(table), Path.cwd()), "config"
 
 
 def resume(run: str | Path, *, force: bool = False, quiet: bool = False) -> Run:

@@ -238,3 +238,10 @@ def test_columns_of_frames_are_texts(finished):
     assert model.answer(column) == model.answer([*column])
     frame = pandas.DataFrame({"text": column})
     assert model.answer(frame) == model.answer([*column])
+
+
+def test_overrides_are_for_mappings_too_and_leave_them_as_they_are(table):
+    before = {**table["training"]}
+    with pytest.raises(ConfigError, match=r"training\.epochs"):
+        accord.check(table, ["training.epochs=0"])
+    assert table["training"] == before

@@ -10,7 +10,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from accord.config.faults import fault_lines
-from accord.config.overrides import of_a_stage, read_override, set_key
+from accord.config.overrides import set_keys
 from accord.config.sections import COMBINING, Config
 from accord.config.stages import keep_stages, stage_label, stage_table
 from accord.config.tasks import AnyTaskConfig
@@ -48,8 +48,7 @@ def load_config(
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
-    for override in sorted(overrides, key=of_a_stage):
-        set_key(table, *read_override(override), f"--set {override}")
+    set_keys(table, overrides)
     config = resolve_paths(parse_config(table, where=str(path)), path.parent.resolve())
     return _only(config, only, str(path))
 
@@ -166,14 +165,14 @@ def as_table(config: Config) -> dict[str, Any]:
 def toml(table: Mapping[str, Any]) -> str:
     """Return a config's table as TOML text, its tasks last; keys that are None are left out."""
     keys = sorted(table, key=("texts", "tasks").__contains__)
-    return tomli_w.dumps(_set_keys({key: table[key] for key in keys}), indent=2)
+    return tomli_w.dumps(_without_none({key: table[key] for key in keys}), indent=2)
 
 
-def _set_keys(value: Any) -> Any:
+def _without_none(value: Any) -> Any:
     """Return a value without the keys of its tables that are None: TOML has no such thing."""
     if isinstance(value, dict):
-        return {key: _set_keys(inner) for key, inner in value.items() if inner is not None}
-    return [_set_keys(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    return [_without_none(inner) for inner in value] if isinstance(value, list) else value
 
 
 def stage_configs(config: Config, where: str = "config") -> list[Config]:

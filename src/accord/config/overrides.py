@@ -36,6 +36,16 @@ def of_a_stage(key: str) -> bool:
     return key.lstrip().startswith("stages.")
 
 
+def set_keys(table: Table, overrides: Sequence[str]) -> None:
+    """Apply `--set` overrides to a config's table, in place.
+
+    Raises:
+        ConfigError: as `read_override` and `set_key`.
+    """
+    for override in sorted(overrides, key=of_a_stage):
+        set_key(table, *read_override(override), f"--set {override}")
+
+
 def set_key(table: Table, key: str, value: Any, where: str) -> None:
     """Set a key of a config's table.
 
