@@ -126,16 +126,27 @@ def test_every_page_is_in_the_site() -> None:
         assert names & {name, name.removeprefix("api/")}, name
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/api/pertask.md"])
-def test_python_by_itself_runs(name: str) -> None:
-    page = ROOT / name
-    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        *(
+            f"docs/api/{page}.md"
+            for page in ("encoders", "gradients", "optim", "pertask", "statistics")
+        ),
+    ],
+)
+def test_python_by_itself_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text("utf-8"), re.M | re.S)
     assert blocks
     for block in blocks:
         names: dict[str, object] = {}
         exec(compile(block, name, "exec"), names)  # what the page says, as it says it
-        trunk = names.get("trunk", names.get("model"))
-        assert all(parameter.grad.abs().sum() > 0 for parameter in trunk.parameters())
+        if "pertask" in block:
+            trunk = names.get("trunk", names.get("model"))
+            assert all(parameter.grad.abs().sum() > 0 for parameter in trunk.parameters())
+        printed = re.findall(r"print\(.*\)  # (.*)$", block, re.M)
+        assert capsys.readouterr().out.splitlines() == printed
 
 
 def test_configs_in_pages_parse() -> None:

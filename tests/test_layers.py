@@ -78,8 +78,8 @@ LAYERS = [
         "encoders.pretrained", "model.saved", "model.origin", "model.layers_computed",
         "model.inherited", "evaluation.leaderboard",
         "evaluation.packed", "evaluation.pooling", "evaluation.text_losses",
-        "data.guessing", "evaluation.passes", "evaluation.output", "evaluation.prediction_formats",
-        "evaluation.carried",
+        "statistics", "data.guessing", "evaluation.passes", "evaluation.output",
+        "evaluation.prediction_formats", "evaluation.carried",
     ],
     [
         "data", "evaluation.heldout", "evaluation.thresholds",
@@ -120,7 +120,7 @@ LAYERS = [
     ["errors", "plural"],
     # empty: each of their modules has a name of its own
     [
-        "derived", "evaluation", "model", "publishing", "runs", "statistics", "training",
+        "derived", "evaluation", "model", "publishing", "runs", "training",
         "training.stages",
     ],
 ]  # fmt: skip
