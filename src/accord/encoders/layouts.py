@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from accord.encoders.packing import PackedBatch, TokenSequence, pack
 
@@ -93,6 +94,5 @@ def unpack(hidden: Tensor, batch: PackedBatch) -> Tensor:
         >>> unpack(torch.ones(5, 4), batch).shape
         torch.Size([2, 3, 4])
     """
-    return torch.nn.utils.rnn.pad_sequence(
-        torch.split(hidden, list(batch.lengths)), batch_first=True
-    )
+    sequences = list(torch.split(hidden, list(batch.lengths)))
+    return pad_sequence(sequences, batch_first=True)
