@@ -11,6 +11,7 @@ import pytest
 import torch
 from tape import TapeGraphs
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from worlds import (
     COSINE,
     COSINE_CLS,
@@ -169,6 +170,39 @@ def test_every_mix_of_tasks_can_be_recorded(
     for one, other in zip(*worlds, strict=True):
         assert one.losses == other.losses
         assert same(one.gramian, other.gramian)
+
+
+class Operations(TorchDispatchMode):
+    """Counts what the host has torch do."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):  # type: ignore
+        self.count += 1
+        return function(*arguments, **(options or {}))
+
+
+class Silent(TapeGraphs):
+    """Does nothing when it is to do work again: what the host does around it is left."""
+
+    def record(self, work):  # type: ignore[no-untyped-def]
+        return work(), lambda: None
+
+
+def test_what_the_host_does_around_recordings_does_not_grow_with_the_encoder(
+    tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    counts = []
+    for layers in (1, 4):
+        world = World([SST, STS], tiny_encoder(num_hidden_layers=layers), random_split)
+        world.learner.recorder = Recorder(Silent())
+        batch = world.batch(static=True)
+        for _ in range(3):
+            world.step(batch)
+        with Operations() as operations:
+            world.step(batch)
+        counts.append(operations.count)
+    assert counts[0] == counts[1] > 0
 
 
 def test_masks_follow_from_the_step_alone(tiny_encoder: MakeEncoder, random_split: Split) -> None:
