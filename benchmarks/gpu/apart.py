@@ -43,11 +43,13 @@ def _take_over(recorder: Recorder, name: str, check: Check, law: bool) -> None:
         process.join()
     table = json.loads(output.read_text(encoding="utf-8")) if output.is_file() else {}
     output.unlink(missing_ok=True)
+    if table:
+        recorder.figures += read_figures(table)
+        recorder.faults += table["faults"]
     if not table.get("done"):
         how = "was killed, as no time was left" if late else f"ended with {process.exitcode}"
-        raise RuntimeError(f"its process {how}")
-    recorder.figures += read_figures(table)
-    recorder.faults += table["faults"]
+        tried = [*table.get("seconds", {})]
+        raise RuntimeError(f"its process {how}, after {tried[-1] if tried else 'nothing'}")
 
 
 def _alone(part: str, output: Path, end: float, name: str, check: Check, law: bool) -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["figure", "law", "not yet"]
+Kind = Literal["figure", "law"]
 
 TARGETS: dict[str, float] = {
     "bert-base 3x32 pcgrad ms": 14,
@@ -76,8 +76,7 @@ class Figure:
     Attributes:
         name: of it, by which it has a target and a figure of before.
         value: measured.
-        kind: a 'law' fails the command where it is over its target; one that is known not to hold
-            yet is told alone.
+        kind: a 'law' fails the command where it is over its target.
         limit: a law's tolerance.
         interval: 95 %, of a median.
         note: what a reader has to know beside.
@@ -212,8 +211,6 @@ def show(figures: Sequence[Figure]) -> None:
         sign = "≥" if figure.higher else "≤"
         shown = "" if target is None else f"{sign} {target:.3g}"
         mark = {True: "yes", False: "NO", None: ""}[figure.reached]
-        if figure.kind == "not yet" and not figure.reached:
-            mark = "known not to hold yet"
         past = "" if before is None else f"{before:.4g}"
         print(
             f"{figure.name:{width}}{figure.value:11.4g} {past:>11} {shown:>11} {mark:4}"
