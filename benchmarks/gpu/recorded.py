@@ -31,6 +31,7 @@ GRAPHS: dict[str, Table] = {
     "gradnorm, by the last layer": {"training": {"balancing": "gradnorm"}},
     "ema": {"averaging": {"method": "ema"}},
     "swa": {"averaging": {"method": "swa"}},
+    "layers computed twice": {"encoder": {"gradient_checkpointing": True}},
     "a frozen encoder": {"encoder": {"mode": "frozen"}},
 }
 """What a graph differs by; methods and rules that weigh J's rows on the host differ in nothing."""

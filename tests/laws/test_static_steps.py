@@ -155,6 +155,40 @@ def test_a_recorded_step_changes_no_bit(
     assert same(few, plain)
 
 
+@pytest.mark.usefixtures("small_sizes")
+@pytest.mark.parametrize("joint", [False, True], ids=["per-task", "joint"])
+def test_layers_that_are_computed_twice_change_no_bit(
+    joint: bool, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    """With dropout: the second time has the masks of the first, in a recording too."""
+    actual, graphs, applied = [], TapeGraphs(), []
+    for again, recorder in ((False, Recorder()), (True, Recorder()), (True, Recorder(graphs))):
+        torch.manual_seed(0)
+        world = World([SST, QUORA, STS], tiny_encoder(), random_split, joint=joint)
+        world.model.encoder.gradient_checkpointing = again
+        block = world.model.encoder.layers[0]
+        block.register_forward_pre_hook(lambda *_: applied.append(1))
+        actual.append(trained(world, 30, recorder))
+        applied.append(0)
+    plain, twice, recorded = actual
+    assert graphs.runs > 12
+    assert same(twice, plain)
+    assert same(recorded, plain)
+    counts = [sum(run) for run in split_at_zeros(applied)]
+    assert counts[1] == 2 * counts[0]
+
+
+def split_at_zeros(marks: list[int]) -> list[list[int]]:
+    """Return what stands before each 0.
+
+    Example:
+        >>> split_at_zeros([1, 1, 0, 1, 0])
+        [[1, 1], [1]]
+    """
+    ends = [i for i, mark in enumerate(marks) if mark == 0]
+    return [marks[start:end] for start, end in zip([0, *(e + 1 for e in ends)], ends, strict=False)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mix", MIXES)
 def test_every_mix_of_tasks_can_be_recorded(

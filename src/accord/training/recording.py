@@ -69,7 +69,5 @@ def _of_sequences(plan: StagePlan, learner: Learner, device: torch.device) -> It
     """Yield what of a run that encodes sequences in its steps has shapes of its own."""
     if not learner.objective.matmul.bfloat16 or not flash.works(device):
         yield "without training.precision = 'bfloat16', or flash attention, sequences are padded"
-    if plan.encoder.gradient_checkpointing:
-        yield "encoder.gradient_checkpointing draws masks twice"
     if plan.training.micro_batch_tokens is not None:
         yield "training.micro_batch_tokens makes several passes"
