@@ -30,10 +30,12 @@ from gpu.variants import project, variants
 
 ROW_ERROR = {False: 2e-5, True: 5e-3}  # bfloat16 rounds sums of other orders to other neighbours
 PACKED_ERROR = 1e-4
+RECORDINGS_SECONDS, REPEATABILITY_SECONDS = 40.0, 25.0  # on a GPU; a CPU may take its time
 
 
 def measure(recorder: Recorder, settings: Settings) -> None:
     """Try every law."""
+    limit = 1 if settings.gpu else 10
     pieces(recorder, settings)
     for bfloat16 in (False, True):
         for static in (False, True):
@@ -52,11 +54,13 @@ def measure(recorder: Recorder, settings: Settings) -> None:
         # What records steps stands apart: a recording that fails takes no other law with it.
         if base:
             check_apart(
-                recorder, "recordings", partial(recordings, settings=settings, base=base), law=True
-            )
+                recorder, "recordings", partial(recordings, settings=settings, base=base),
+                seconds=limit * RECORDINGS_SECONDS, law=True,
+            )  # fmt: skip
         check_apart(
             recorder, "repeatability",
-            partial(repeatability, settings=settings, folder=Path(folder)), law=True,
+            partial(repeatability, settings=settings, folder=Path(folder)),
+            seconds=limit * REPEATABILITY_SECONDS, law=True,
         )  # fmt: skip
         if base:
             variants(recorder, settings, base, Path(folder))
