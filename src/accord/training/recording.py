@@ -8,6 +8,7 @@ import torch
 
 from accord.kernels.attention import flash
 from accord.kernels.recorder import CudaGraphs, Met, Recorder
+from accord.kinds import kind_of
 from accord.plan.run import StagePlan
 from accord.plural import count
 from accord.training.step import Learner
@@ -63,6 +64,17 @@ def obstacles(plan: StagePlan, learner: Learner, device: torch.device) -> Iterat
         yield "[sharing] gives tasks parts of the encoder"
     if not all(task.labelled for task in learner.model.tasks):
         yield "texts without labels differ in how many words they hide"
+
+
+def exceptions(learner: Learner) -> str:
+    """Say which steps of a run that records others have shapes of their own; '' if none have."""
+    names = [task.name for task in learner.model.tasks if kind_of(task).units != "rows"]
+    if not names:
+        return ""
+    return (
+        f"steps with {', '.join(names)} run without CUDA graphs: how many words or candidates there"
+        " are differs from step to step"
+    )
 
 
 def _of_sequences(plan: StagePlan, learner: Learner, device: torch.device) -> Iterator[str]:

@@ -56,7 +56,13 @@ from accord.training.drawing import (
 )
 from accord.training.frozen import feature_batch
 from accord.training.observers import observers
-from accord.training.recording import obstacles, recorder_of, records, rows_beside_steps
+from accord.training.recording import (
+    exceptions,
+    obstacles,
+    recorder_of,
+    records,
+    rows_beside_steps,
+)
 from accord.training.step import Learner
 from accord.training.unfreezing import Unfreezing
 
@@ -294,6 +300,8 @@ def prepare(
     if static:
         learner.recorder = recorder_of(device)
         learner.most_rows = rows_beside_steps(plan, len(sources))
+        if line := exceptions(learner):
+            say(line)
     elif device.type == "cuda":
         say(f"steps run without CUDA graphs: {'; '.join(obstacles(plan, learner, device))}")
     return Setup(
