@@ -105,6 +105,16 @@ def test_what_differs_first_is_said(gpu, one, other, said):
     assert first_difference(*tensors) == said
 
 
+def test_the_host_s_share_is_what_lies_between_waits_and_runs(gpu):
+    from gpu.inside import Marks
+
+    marks = Marks(torch.device("cpu"))
+    marks.runs += [(1.0, 1.5), (6.0, 6.25)]  # the passes; the combination
+    marks.waits += [(2.0, 5.0)]
+    assert marks.stretches(0.75, 7.0) == [0.25, 0.5, 1.0, 0.75]
+    assert marks.waited == 3.0
+
+
 def test_a_part_that_lacks_a_package_says_which_and_the_next_is_tried(tmp_path):
     lacking = tmp_path / "lacking" / "pydantic.py"
     lacking.parent.mkdir()

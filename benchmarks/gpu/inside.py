@@ -5,12 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 from unittest.mock import patch
 
 import torch
 from harness import Side
 from torch.profiler import ProfilerActivity, profile
 
+from accord.kernels.recorder import Recorder as StepRecorder
 from accord.training.measurement import Measurement, Passed
 from gpu.figures import Figure, Recorder
 from gpu.settings import Settings, wait
@@ -21,43 +23,72 @@ Settled = Callable[[], Side]
 
 
 def host(recorder: Recorder, settings: Settings, name: str, settled: Settled) -> None:
-    """Time what of a step the host does while the GPU has nothing to do: all of it but the wait for
-    what the passes measured, from an idle GPU to the last launch."""
-    step, spent = settled(), []
+    """Time what the host does of a step whose batch is packed: all of it but the wait for what the
+    passes measured, and the longest stretch of that between two recordings that run."""
+    step, spent, longest = settled(), [], []
     for i in range(HOST_STEPS if settings.gpu else 2):
         wait(settings.device)
-        start = time.perf_counter()
-        with Waits(settings.device) as waits:
+        with Marks(settings.device) as marks:
+            start = time.perf_counter()
             step(i)
-        spent.append(time.perf_counter() - start - waits.seconds)
-    recorder.add(Figure(f"{name} host ms", statistics.median(spent) * 1e3))
+            stop = time.perf_counter()
+        spent.append(stop - start - marks.waited)
+        longest.append(max(marks.stretches(start, stop)))
+    recorder.add(
+        Figure(f"{name} host ms", statistics.median(spent) * 1e3),
+        Figure(f"{name} host ms between replays", statistics.median(longest) * 1e3),
+    )
 
 
-class Waits:
-    """Takes the time for which a step's one fetch waits for the device.
+class Marks:
+    """Notes when recordings run, and when a step waits for what its passes measured.
 
     Attributes:
-        seconds: that it waited.
+        waits: (start, stop) of each wait.
+        runs: (start, stop) of each recording's copies and launch.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.seconds = 0.0
-        plain = Passed.measured
+        self.waits: list[tuple[float, float]] = []
+        self.runs: list[tuple[float, float]] = []
+        fetch, again = Passed.measured, StepRecorder._again
 
         def measured(passed: Passed) -> Measurement:
             start = time.perf_counter()
             wait(device)
-            self.seconds += time.perf_counter() - start
-            return plain(passed)
+            self.waits.append((start, time.perf_counter()))
+            return fetch(passed)
 
-        self._patch = patch.object(Passed, "measured", measured)
+        def run(ours: StepRecorder, *given: Any) -> Any:
+            start = time.perf_counter()
+            ran = again(ours, *given)
+            self.runs.append((start, time.perf_counter()))
+            return ran
 
-    def __enter__(self) -> Waits:
-        self._patch.start()
+        self._patches = (
+            patch.object(Passed, "measured", measured), patch.object(StepRecorder, "_again", run)
+        )  # fmt: skip
+
+    def __enter__(self) -> Marks:
+        for each in self._patches:
+            each.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._patch.stop()
+        for each in self._patches:
+            each.stop()
+
+    @property
+    def waited(self) -> float:
+        """Seconds of all waits."""
+        return sum(stop - start for start, stop in self.waits)
+
+    def stretches(self, start: float, stop: float) -> list[float]:
+        """The seconds between what was noted, from a start to a stop."""
+        noted = sorted([*self.waits, *self.runs])
+        ends = [start, *(end for _, end in noted)]
+        begins = [*(begin for begin, _ in noted), stop]
+        return [begin - end for end, begin in zip(ends, begins, strict=True)]
 
 
 def kernels(recorder: Recorder, settings: Settings, name: str, settled: Settled) -> None:
