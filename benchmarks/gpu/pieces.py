@@ -42,7 +42,8 @@ def pieces(recorder: Recorder, settings: Settings) -> None:
     if settings.gpu:
         recorder.check(FUSED, partial(own_kernels, recorder, settings), law=True)
         laws = {FLASH: flash_works, GROUPS: groups_work, **laws,
-                "a step waits for the GPU once": waits}  # fmt: skip
+                "a recorded step waits once": partial(waits, bfloat16=True),
+                "a step without graphs waits once": partial(waits, bfloat16=False)}  # fmt: skip
     for name, law in laws.items():
         recorder.check(name, partial(law, recorder, settings, name), law=True)
 
@@ -175,16 +176,16 @@ def masks(recorder: Recorder, settings: Settings, name: str) -> None:
     recorder.add(Figure(name, float(differ), "law", 0.0, note="entries that differ"))
 
 
-def waits(recorder: Recorder, settings: Settings, name: str) -> None:
+def waits(recorder: Recorder, settings: Settings, name: str, bfloat16: bool) -> None:
     """Count how often torch says that a step made the host wait, and where."""
     work, device = workload(settings.data, batch_size=8, batches=1), settings.device
-    step = our_step(work, encoder("tiny"), joint=False, bfloat16=True, device=device)
-    for i in range(2):
+    step = our_step(work, encoder("tiny"), joint=False, bfloat16=bfloat16, device=device)
+    for i in range(4):
         step(i)
     wait(device)
     with Synchronisations() as seen:
-        step(2)
-        step(3)
+        step(4)
+        step(5)
     note = "; ".join(dict.fromkeys(seen.places))
     recorder.add(Figure(name, len(seen.places) / 2, "law", 1.0, note=note))
     clear(device)
