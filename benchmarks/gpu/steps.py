@@ -21,6 +21,7 @@ from gpu.figures import Figure, Recorder, ratio
 from gpu.inside import host, kernels, memory
 from gpu.settings import Settings, clear, wait, waited
 
+BATCHES = 4
 SIGHTINGS = 4  # of a batch: as it is; passes recorded; their update recorded; all of it run again
 WARMUP = 2
 UNORDERED = "pcgrad in any order"
@@ -88,12 +89,9 @@ def builders(
 def settled(build: Build, settings: Settings) -> Side:
     """Build a side, and let it meet its batches as often as it takes to be at full speed."""
     side = build()
-    if isinstance(side, OurStep):
-        times = SIGHTINGS if settings.gpu else 1
-        for step in range(times * len(side.work.batches)):
-            side(step)
-    else:
-        side(0)
+    times = SIGHTINGS if settings.gpu and isinstance(side, OurStep) else 1
+    for step in range(times * BATCHES):
+        side(step)
     wait(settings.device)
     return side
 
@@ -122,7 +120,7 @@ def label(settings: Settings, size: str, tasks: int, examples: int) -> str:
 def drawn(settings: Settings, tasks: int, examples: int) -> Workload:
     """Draw its batches."""
     count = settings.examples(examples)
-    return workload(settings.data, tasks=tasks, batch_size=count, pooling="cls")
+    return workload(settings.data, tasks=tasks, batch_size=count, batches=BATCHES, pooling="cls")
 
 
 def timed(
