@@ -18,6 +18,7 @@ from accord.data.tokenizing import save_tokenizer
 from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.encoders.pretrained import save_encoder
 from accord.plan.making import plan_run
+from accord.runs.repeatable import in_one_order
 from accord.training.combining import Combination
 from accord.training.setup import Setup, prepare
 from gpu.figures import Figure, Recorder
@@ -140,11 +141,15 @@ def ready(table: Table, device: str, precision: str) -> Setup:
 
 
 def gradient(setup: Setup, steps: int) -> Tensor:
-    """Take some steps; return the last one's gradient of all parameters, on the host."""
+    """Take some steps; return the last one's gradient of all parameters, on the host.
+
+    As a run does by default: what a GPU can't compute in one order raises.
+    """
     learner = setup.learner
     learner.model.train()
-    for step in range(steps):
-        learner.step(step, setup.batch(step), 1.0)
+    with in_one_order(setup.device.type == "cuda"):
+        for step in range(steps):
+            learner.step(step, setup.batch(step), 1.0)
     return torch.cat([
         (torch.zeros_like(p) if p.grad is None else p.grad).detach().float().cpu().flatten()
         for p in learner.model.parameters()
