@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -113,6 +113,54 @@ def test_the_host_s_share_is_what_lies_between_waits_and_runs(gpu):
     marks.waits += [(2.0, 5.0)]
     assert marks.stretches(0.75, 7.0) == [0.25, 0.5, 1.0, 0.75]
     assert marks.waited == 3.0
+
+
+def test_each_target_of_a_step_has_a_figure(gpu, monkeypatch, tmp_path):
+    """Their names on a GPU: sides do nothing, and all take as long."""
+    from gpu import inside, settings, steps
+
+    from accord.encoders.families.bert import BertConfig
+
+    def side(step: int) -> None:
+        return None
+
+    def builders(settings, work, size, only=()):
+        names = ["joint", "pcgrad", steps.UNORDERED, "one padded batch", "lean pcgrad",
+                 "one padded batch per task", "one padded batch compiled"]  # fmt: skip
+        return {name: lambda: side for name in names if not only or name in only}
+
+    class Work:
+        batches = (Counted(),)
+
+    replaced = {
+        "drawn": lambda *_: Work, "builders": builders, "clear": lambda _: None,
+        "wait": lambda _: None, "waited": lambda step, _: step, "matrix_rate": lambda *_: 1e15,
+        "encoder": lambda _: SimpleNamespace(config=BertConfig()), "kernels": lambda *_: None,
+        "memory": lambda *_: None,
+        "alternate": lambda sides, rounds, warmup: {name: [0.01] * rounds for name in sides},
+    }  # fmt: skip
+    for name, function in replaced.items():
+        monkeypatch.setattr(steps, name, function)
+    monkeypatch.setattr(inside, "wait", lambda _: None)
+    recorder = gpu.figures.Recorder("steps", tmp_path / "steps.json", math.inf)
+    steps.measure(recorder, settings.Settings(torch.device("cuda"), None, compiled=True))
+    assert not recorder.faults
+    named = {figure.name: figure for figure in recorder.figures}
+    elsewhere = {"recipe 1521 steps s", "recipe estimate, off by", "first step s",
+                 "minilm texts / sorted"}  # fmt: skip
+    assert gpu.figures.TARGETS.keys() - elsewhere <= named.keys()
+    assert named["bert-base 3x512 pcgrad tokens/s"].value == pytest.approx(43_000 / 0.01)
+    # 6 products of each weight a token: L (4 H H + 2 H I) weights.
+    flops = 6 * 12 * (4 * 768**2 + 2 * 768 * 3072) * 43_000
+    share = named["bert-base 3x512 share of the dense rate"]
+    assert share.value == pytest.approx(flops / 0.01 / 1e15)
+    assert share.higher
+
+
+class Counted:
+    """A batch of which the tokens alone are asked."""
+
+    tokens = 43_000
 
 
 def test_a_part_that_lacks_a_package_says_which_and_the_next_is_tried(tmp_path):
