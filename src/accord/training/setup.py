@@ -260,8 +260,8 @@ def prepare(
     """
     check_installed(plan.track.to)
     device = choose_device(plan.training.device)
-    check_precision(plan.training.precision, device, "training.precision")
     unordered = order_fault(device) if plan.training.deterministic else ""
+    check_precision(plan.training.precision, device, "training.precision")  # may start CUDA
     if plan.training.threads is not None:
         torch.set_num_threads(plan.training.threads)
     folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
