@@ -2,7 +2,8 @@
 
 All are transformers' BertModel (SDPA, in training mode, without the pooler, which no task uses)
 with dropout and one linear layer per task; one padded batch per task, padded anew in every step
-from the same examples that ours packs; no clipping; torch.optim.AdamW.
+from the same examples that ours packs (for a GPU both lie ready in pinned memory, as a loader's
+workers leave them); no clipping; torch.optim.AdamW.
 
 transformers_step              the losses' sum, one backward pass
 transformers_one_batch_step    the same from one padded batch of all tasks (CLS pooling)
@@ -85,11 +86,22 @@ class Peer:
         self.optimizer = torch.optim.AdamW(
             [*self.shared, *self.own], lr=LR, weight_decay=WEIGHT_DECAY, fused=fused or None
         )
+        self._pinned: dict[int, tuple[list[TokenSequence], dict[str, Tensor]]] = {}
+
+    def inputs(self, sequences: list[TokenSequence]) -> dict[str, Tensor]:
+        """Padded sequences on the device."""
+        if self.device.type != "cuda":
+            arrays = padded(sequences)
+        else:
+            if id(sequences) not in self._pinned:  # and held, so that no other has its number
+                made = {name: array.pin_memory() for name, array in padded(sequences).items()}
+                self._pinned[id(sequences)] = sequences, made
+            arrays = self._pinned[id(sequences)][1]
+        return {name: array.to(self.device, non_blocking=True) for name, array in arrays.items()}
 
     def vectors(self, batch: Batch, task: int) -> Tensor:
         """Pad a task's examples, encode them, and pool each to a vector [n, H]."""
-        arrays = padded(batch.sequences[task])
-        inputs = {name: array.to(self.device, non_blocking=True) for name, array in arrays.items()}
+        inputs = self.inputs(batch.sequences[task])
         with self.autocast:
             hidden = self.encoder(**inputs).last_hidden_state
         if self.tasks[task].pooling == "cls":
@@ -149,11 +161,10 @@ def transformers_one_batch_step(
     """
     peer = Peer(work, encoder, fused=fused, bfloat16=bfloat16, device=device)
     forward = torch.compile(peer.encoder, dynamic=True) if compiled else peer.encoder
+    together = [[each for task in batch.sequences for each in task] for batch in work.batches]
 
     def step(i: int) -> None:
-        batch = work.batch(i)
-        arrays = padded([each for task in batch.sequences for each in task])
-        inputs = {name: array.to(device, non_blocking=True) for name, array in arrays.items()}
+        batch, inputs = work.batch(i), peer.inputs(together[i % len(together)])
         peer.optimizer.zero_grad()
         with peer.autocast:
             hidden = forward(**inputs).last_hidden_state

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
-from harness import Side
 from torch import Tensor
 
 from accord.data.batches import MicroBatch, StepBatch, View
@@ -30,6 +29,7 @@ from accord.model.multitask import MultitaskModel
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
 from accord.plan.tasks import task_plan
+from accord.runs.repeatable import in_one_order
 from accord.tasks import Task
 from accord.training.combining import Combination
 from accord.training.objective import Objective
@@ -188,6 +188,49 @@ def step_batch(
     )  # fmt: skip
 
 
+@dataclass
+class OurStep:
+    """Accord's training step over a workload's batches, called with the number of the step.
+
+    On a CPU batches are packed within the step. For a GPU they lie packed in pinned memory, as a
+    run's do, which a thread packs while the GPU computes the steps before.
+
+    Attributes:
+        work: the super batches.
+        learner: whose steps they are.
+        multiple: of which tasks' tokens are.
+        vocabulary: of the encoder, where steps are of static shapes; else None.
+        deterministic: whether a GPU adds up in one order.
+    """
+
+    work: Workload
+    learner: Learner
+    multiple: int
+    vocabulary: int | None
+    deterministic: bool
+    _packed: dict[int, StepBatch] = field(default_factory=dict)
+
+    def __call__(self, step: int) -> None:
+        """Take a step; a GPU has not finished it."""
+        with in_one_order(self.deterministic and self.device.type == "cuda"):
+            self.learner.step(step, self.batch(step).to(self.device), 1.0)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.learner.objective.device
+
+    def batch(self, step: int) -> StepBatch:
+        """The batch of a step, packed on the host."""
+        if self.device.type != "cuda":
+            return step_batch(self.work.batch(step), self.multiple, CPU, self.vocabulary)
+        place = step % len(self.work.batches)
+        if place not in self._packed:
+            batch = step_batch(self.work.batches[place], self.multiple, CPU, self.vocabulary)
+            self._packed[place] = batch.pinned()
+        return self._packed[place]
+
+
 def our_step(
     work: Workload,
     bert: BertEncoder,
@@ -195,8 +238,9 @@ def our_step(
     joint: bool,
     bfloat16: bool = False,
     device: torch.device = CPU,
-) -> Side:
-    """Accord's training step, packing included.
+    deterministic: bool = True,
+) -> OurStep:
+    """Accord's training step, with PCGrad unless it is joint.
 
     Args:
         work: the super batches.
@@ -204,6 +248,7 @@ def our_step(
         joint: one gradient for all tasks, instead of PCGrad on each task's own.
         bfloat16: mixed precision.
         device: where it runs.
+        deterministic: whether a GPU adds up in one order.
     """
     model = MultitaskModel(bert, work.tasks).to(device)
     encoder = model.encoder.named_parameters(prefix="encoder")
@@ -219,9 +264,4 @@ def our_step(
     )  # fmt: skip
     model.train()
     static = bert.config.vocab_size if device.type == "cuda" and bfloat16 else None
-
-    def side(step: int) -> None:
-        batch = step_batch(work.batch(step), matmul.row_multiple, device, static)
-        learner.step(step, batch, 1.0)
-
-    return side
+    return OurStep(work, learner, matmul.row_multiple, static, deterministic)

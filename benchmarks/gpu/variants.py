@@ -1,4 +1,4 @@
-"""Every method, rule, scheme and regulariser: a step on the GPU beside the same on a CPU."""
+"""Every method, rule, scheme, regulariser and kind: a step on a GPU beside the same on a CPU."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from accord.data.tokenizing import save_tokenizer
 from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.encoders.pretrained import save_encoder
 from accord.plan.making import plan_run
+from accord.runs.repeatable import in_one_order
 from accord.training.combining import Combination
 from accord.training.setup import Setup, prepare
 from gpu.figures import Figure, Recorder
+from gpu.kinds import kinds
 from gpu.settings import Settings
 
 ERROR = 5e-3  # of all gradients after two steps, in float32: products add up in another order,
@@ -29,8 +31,15 @@ ROWS = 48
 Table = dict[str, Any]
 
 
-def variants(recorder: Recorder, settings: Settings, base: Table) -> None:
-    """Try all of them on `project`'s rows; each is a law of its own."""
+def variants(recorder: Recorder, settings: Settings, base: Table, folder: Path) -> None:
+    """Try all of them on `project`'s rows, and kinds on rows of theirs; each is a law."""
+    for kind, tasks, compared in kinds(folder):
+        table = {**base, "tasks": tasks}
+        changes: Table = {} if compared else {"encoder": {"dropout": 0.1}}
+        recorder.check(
+            f"step: kind {kind}",
+            partial(one, recorder, settings, table, f"kind {kind}", changes, compared), law=True,
+        )  # fmt: skip
     for name, changes, compared in choices():
         recorder.check(
             f"step: {name}",
@@ -132,11 +141,15 @@ def ready(table: Table, device: str, precision: str) -> Setup:
 
 
 def gradient(setup: Setup, steps: int) -> Tensor:
-    """Take some steps; return the last one's gradient of all parameters, on the host."""
+    """Take some steps; return the last one's gradient of all parameters, on the host.
+
+    As a run does by default: what a GPU can't compute in one order raises.
+    """
     learner = setup.learner
     learner.model.train()
-    for step in range(steps):
-        learner.step(step, setup.batch(step), 1.0)
+    with in_one_order(setup.device.type == "cuda"):
+        for step in range(steps):
+            learner.step(step, setup.batch(step), 1.0)
     return torch.cat([
         (torch.zeros_like(p) if p.grad is None else p.grad).detach().float().cpu().flatten()
         for p in learner.model.parameters()

@@ -2,11 +2,12 @@
 
 import re
 
+import candidates
 import pytest
 import torch
 from tape import TapeGraphs
 
-from accord.config.file import load_config
+from accord.config.file import load_config, parse_config
 from accord.kernels.matmul import DEFAULT
 from accord.kernels.recorder import Recorder
 from accord.plan.making import plan_run
@@ -100,13 +101,14 @@ HALF = {"training.precision": "bfloat16"}
         (HALF, []),
         ({}, ["without training.precision = 'bfloat16', or flash attention"]),
         ({"encoder.mode": "frozen"}, []),
+        ({**HALF, "encoder.gradient_checkpointing": True}, []),
         (
             {**HALF, "training.micro_batch_tokens": 60, "encoder.gradient_checkpointing": True},
-            ["encoder.gradient_checkpointing draws", "training.micro_batch_tokens makes"],
+            ["training.micro_batch_tokens makes"],
         ),
         ({**HALF, "training.regularisers": ["r-drop"]}, ["training.regularisers take"]),
     ],
-    ids=["bfloat16", "float32", "frozen", "passes", "regularisers"],
+    ids=["bfloat16", "float32", "frozen", "layers computed twice", "passes", "regularisers"],
 )
 def test_what_keeps_a_gpu_from_graphs(project, monkeypatch, changes, reasons):
     monkeypatch.setattr("accord.kernels.attention.flash.works", lambda device: True)
@@ -114,3 +116,18 @@ def test_what_keeps_a_gpu_from_graphs(project, monkeypatch, changes, reasons):
     found = [*obstacles(plan, prepare(plan).learner, torch.device("cuda"))]
     assert len(found) == len(reasons)
     assert all(map(str.startswith, found, reasons))
+
+
+def test_tasks_whose_steps_can_t_be_recorded_are_named_once(project, recorders, tmp_path):
+    """Beside tasks whose steps can: a step that has none of these is recorded."""
+    config = candidates.config(candidates.write_files(tmp_path))
+    del config["tasks"]["flat"]
+    said: list[str] = []
+    prepare(plan_run(parse_config(config)).only, said.append)
+    assert [line for line in said if "CUDA graphs" in line] == [
+        "steps with pick, rank run without CUDA graphs: how many words or candidates there are"
+        " differs from step to step"
+    ]
+    said.clear()
+    prepare(plan_run(load_config(project({}))).only, said.append)
+    assert not [line for line in said if "CUDA graphs" in line]

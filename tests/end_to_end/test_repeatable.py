@@ -1,6 +1,7 @@
 """Whether a run is repeatable: said, recorded and kept; how torch is set while it runs."""
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from accord.config.file import load_config
 from accord.errors import TrainingError
 from accord.plan.making import plan_run
-from accord.runs.repeatable import in_one_order
+from accord.runs.repeatable import VARIABLE, in_one_order
 from accord.training.run import resume_run, start_run
 from accord.training.setup import Setup, prepare
 from accord.training.step import Learner
@@ -47,6 +48,20 @@ def test_what_could_not_be_ordered_is_said_in_a_line(project, tmp_path, monkeypa
     assert capsys.readouterr().err.count("warning: too late; do so\n") == 1
     assert "too late; do so" in (run / "log.txt").read_text()
     assert recorded(run)  # on a CPU
+
+
+def test_cublas_is_told_before_anything_asks_the_gpu(project, monkeypatch):
+    """Whether it has TF32, for one: to ask starts CUDA."""
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setattr("accord.training.setup.choose_device", lambda _: torch.device("cuda", 0))
+
+    def ask(*_):
+        raise TrainingError(f"asked with {os.environ.get(VARIABLE)}")
+
+    monkeypatch.setattr("accord.training.setup.check_precision", ask)
+    with pytest.raises(TrainingError, match="asked with :4096:8"):
+        prepare(planned(project(SHORT), deterministic=True))
 
 
 def test_a_run_left_to_torch_is_not_asked(project, tmp_path, monkeypatch, capsys):

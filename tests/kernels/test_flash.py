@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from accord.kernels.attention import flash, plan_attention, reference
+from accord.kernels.dropout import DropoutStream
 
 CPU, HEADS, HIDDEN = torch.device("cpu"), 2, 8
 LENGTHS = (5, 1, 3, 3)
@@ -63,6 +64,29 @@ def test_rows_go_to_the_kernel_and_come_back_as_the_reference_has_them(kernel, c
         strict=True,
     ):  # fmt: skip
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_it_drew_is_kept_for_a_layer_that_is_computed_twice(kept, monkeypatch):
+    calls = []
+
+    def forward(q, *more, scale):
+        calls.append(more[6])
+        return torch.full_like(q, float(len(calls))), *(torch.zeros(1) for _ in range(4))
+
+    monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", forward)
+    key = DropoutStream(0, 0).kept() if kept else DropoutStream(0, 0)
+    query, key_value = torch.zeros(4, 8), torch.zeros(12, 16)
+    plan = plan_attention(LENGTHS, CPU, cls_queries=True)
+    given = []
+    for _ in range(2):
+        if kept:
+            key.begin_again()
+        given.append([flash.attend(query, key_value, plan, 1, 0.25, key) for _ in range(2)])
+    assert [[float(out[0, 0]) for out in each] for each in given] == (
+        [[1, 2], [1, 2]] if kept else [[1, 2], [3, 4]]
+    )
+    assert set(calls) == {0.25}
 
 
 def test_a_device_without_the_kernel_is_told_apart():

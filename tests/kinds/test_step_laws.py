@@ -212,3 +212,16 @@ def test_a_step_waits_for_a_gpu_once(
     world = World([case.task], tiny_encoder(), lambda task, rows, seed: split(case, rows, seed))
     batch = step_batch([np.arange(3)], each_alone(world.data), ASSEMBLER, CPU, 40)
     waits_once(moved(world), batch, fetches)
+
+
+@each
+def test_its_steps_have_a_size_where_every_example_has_as_many_vectors(case: Case) -> None:
+    """As docs/performance.md has it: what a GPU can record."""
+    sources = each_alone([split(case, 8)])
+    batch = step_batch([np.arange(4)], sources, ASSEMBLER, CPU, key=(0, 0), vocabulary=37)
+    fits = case.kind_of_any.units == "rows" and not case.kind_of_any.hides_words
+    assert (batch.static is not None) is batch.is_static is fits
+    table = (Path(__file__).parents[2] / "docs" / "performance.md").read_text(encoding="utf-8")
+    (recorded,) = [line for line in table.splitlines() if line.startswith("| classification, ")]
+    named = case.task.kind.removeprefix("pair-") in recorded.partition(", of texts")[0]
+    assert named is (fits and case.task.labelled)

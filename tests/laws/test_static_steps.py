@@ -11,6 +11,7 @@ import pytest
 import torch
 from tape import TapeGraphs
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from worlds import (
     COSINE,
     COSINE_CLS,
@@ -154,6 +155,40 @@ def test_a_recorded_step_changes_no_bit(
     assert same(few, plain)
 
 
+@pytest.mark.usefixtures("small_sizes")
+@pytest.mark.parametrize("joint", [False, True], ids=["per-task", "joint"])
+def test_layers_that_are_computed_twice_change_no_bit(
+    joint: bool, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    """With dropout: the second time has the masks of the first, in a recording too."""
+    actual, graphs, applied = [], TapeGraphs(), []
+    for again, recorder in ((False, Recorder()), (True, Recorder()), (True, Recorder(graphs))):
+        torch.manual_seed(0)
+        world = World([SST, QUORA, STS], tiny_encoder(), random_split, joint=joint)
+        world.model.encoder.gradient_checkpointing = again
+        block = world.model.encoder.layers[0]
+        block.register_forward_pre_hook(lambda *_: applied.append(1))
+        actual.append(trained(world, 30, recorder))
+        applied.append(0)
+    plain, twice, recorded = actual
+    assert graphs.runs > 12
+    assert same(twice, plain)
+    assert same(recorded, plain)
+    counts = [sum(run) for run in split_at_zeros(applied)]
+    assert counts[1] == 2 * counts[0]
+
+
+def split_at_zeros(marks: list[int]) -> list[list[int]]:
+    """Return what stands before each 0.
+
+    Example:
+        >>> split_at_zeros([1, 1, 0, 1, 0])
+        [[1, 1], [1]]
+    """
+    ends = [i for i, mark in enumerate(marks) if mark == 0]
+    return [marks[start:end] for start, end in zip([0, *(e + 1 for e in ends)], ends, strict=False)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mix", MIXES)
 def test_every_mix_of_tasks_can_be_recorded(
@@ -169,6 +204,39 @@ def test_every_mix_of_tasks_can_be_recorded(
     for one, other in zip(*worlds, strict=True):
         assert one.losses == other.losses
         assert same(one.gramian, other.gramian)
+
+
+class Operations(TorchDispatchMode):
+    """Counts what the host has torch do."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):  # type: ignore
+        self.count += 1
+        return function(*arguments, **(options or {}))
+
+
+class Silent(TapeGraphs):
+    """Does nothing when it is to do work again: what the host does around it is left."""
+
+    def record(self, work):  # type: ignore[no-untyped-def]
+        return work(), lambda: None
+
+
+def test_what_the_host_does_around_recordings_does_not_grow_with_the_encoder(
+    tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    counts = []
+    for layers in (1, 4):
+        world = World([SST, STS], tiny_encoder(num_hidden_layers=layers), random_split)
+        world.learner.recorder = Recorder(Silent())
+        batch = world.batch(static=True)
+        for _ in range(3):
+            world.step(batch)
+        with Operations() as operations:
+            world.step(batch)
+        counts.append(operations.count)
+    assert counts[0] == counts[1] > 0
 
 
 def test_masks_follow_from_the_step_alone(tiny_encoder: MakeEncoder, random_split: Split) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from torch.nn import Parameter
 
 from accord.encoders.blocks import PLAIN, SITES, Block, BlockHooks, BlockList
 from accord.encoders.packing import PackedBatch, TokenSequence, pack
-from accord.kernels.dropout import DropoutKey
+from accord.kernels.attention import AttentionPlan
+from accord.kernels.dropout import DropoutKey, DropoutStream
 from accord.pertask.modules import Linear, checkpoint
 
 
@@ -177,7 +178,7 @@ class Encoder(nn.Module):
         arguments = (x, plan, place, first, hooks.block(number))
         with batch.token_bounds.applied():
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                return checkpoint(block, *arguments)
+                return recomputed(block, *arguments)
             encoded: Tensor = block(*arguments)
             return encoded
 
@@ -266,6 +267,30 @@ class Encoder(nn.Module):
         packed = pack([[TokenSequence(np.array(ids), first=len(ids)) for ids in sequences]])
         device = self.word_table.device
         return list(self(packed.to(device)).float().split(list(packed.lengths)))
+
+
+def recomputed(
+    block: nn.Module, x: Tensor, plan: AttentionPlan, key: DropoutKey | None, *more: Any
+) -> Tensor:
+    """Apply a block, which is applied again as gradients are taken back, with the same masks.
+
+    Args:
+        block: a layer.
+        x: its input, [N, H].
+        plan: of its attention.
+        key: names its masks, or the stream that they are drawn from.
+        more: that it takes.
+    """
+    if not isinstance(key, DropoutStream):
+        return checkpoint(block, x, plan, key, *more)
+    kept = key.kept()
+
+    def apply(x: Tensor) -> Tensor:
+        kept.begin_again()
+        y: Tensor = block(x, plan, kept, *more)
+        return y
+
+    return checkpoint(apply, x)
 
 
 def with_dropout(config: C, p: float) -> C:

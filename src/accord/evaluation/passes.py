@@ -14,6 +14,9 @@ CHUNK_ROWS = 4096  # of one sort by length: bounds memory, whatever the file's s
 CPU_TOKENS = 2048  # their activations fit a CPU's cache
 GPU_TOKENS = (262_144, 65_536, 16_384, 4096)  # few, so that a run meets the same passes again
 _FREE_SHARE = 0.5  # of a GPU's free memory that a pass may take
+_COUNTED_SHARE = 0.6  # of all of it: while more is free, the card alone decides, and a run that
+# resumes evaluates in the same passes, however many steps it has recorded by then
+_EVERYBODYS = (0, 0)  # the memory pool that no graph owns
 _HIDDEN_FLOATS, _INNER_FLOATS = 8, 3  # alive at once in a layer, per token and unit
 _LOGIT_FLOATS = 3  # per told word and entry of the vocabulary: logits, their softmax, a copy
 
@@ -28,9 +31,23 @@ def tokens_of_a_pass(device: torch.device, config: EncoderConfig, masked_share: 
     """
     if device.type != "cuda":
         return CPU_TOKENS
-    free, _ = torch.cuda.mem_get_info(device)
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return tokens_that_fit(free + kept, config, masked_share)
+    free, total = torch.cuda.mem_get_info(device)
+    most = int(_COUNTED_SHARE * total)
+    if free < most:
+        free += idle_bytes(device)
+    return tokens_that_fit(min(free, most), config, masked_share)
+
+
+def idle_bytes(device: torch.device) -> int:
+    """Return the bytes of a GPU's memory that torch keeps and nothing holds; what lies idle in the
+    pool of recorded steps is theirs alone."""
+    segments = torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
+    return sum(
+        segment["total_size"] - segment["allocated_size"]
+        for segment in segments
+        if segment["device"] == (device.index or 0)
+        and tuple(segment["segment_pool_id"]) == _EVERYBODYS
+    )
 
 
 def tokens_that_fit(free_bytes: int, config: EncoderConfig, masked_share: float = 0.0) -> int:

@@ -6,13 +6,16 @@ test all draw the masks they drew before, whatever ran in between.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+T = TypeVar("T")
 
 _AGAIN = 1 << 30  # more passes than a step has
 _LEVELS = 65536  # masks compare 16 random bits with a threshold: a byte could not give 0.1
@@ -90,7 +93,41 @@ class DropoutStream(DropoutKey):
 
     def keep_mask(self, shape: torch.Size, p: float, device: torch.device) -> Tensor:
         """Draw which elements stay, as `DropoutKey.keep_mask`."""
-        return torch.empty(shape, dtype=torch.bool, device=device).bernoulli_(1 / kept_scale(p))
+        return self.drawn(
+            lambda: torch.empty(shape, dtype=torch.bool, device=device).bernoulli_(
+                1 / kept_scale(p)
+            )
+        )
+
+    def drawn(self, draw: Callable[[], T]) -> T:
+        """Return what something gives that draws from the stream."""
+        return draw()
+
+    def kept(self) -> KeptStream:
+        """Return the stream for a part of the pass that will be computed twice."""
+        return KeptStream(self.seed, self.step, self.micro_batch, self.site)
+
+
+@dataclass(frozen=True)
+class KeptStream(DropoutStream):
+    """Keeps what was drawn, for layers that are computed again as gradients are taken back: a
+    stream can't be drawn from twice, and masks are a byte an element.
+    """
+
+    _draws: list[Any] = field(default_factory=list, repr=False, compare=False)
+    _left: list[Any] = field(default_factory=list, repr=False, compare=False)
+
+    def begin_again(self) -> None:
+        """Give from now on what was drawn so far, in its order; then draw."""
+        self._left[:] = self._draws[::-1]
+
+    def drawn(self, draw: Callable[[], T]) -> T:
+        """Return what was drawn the first time."""
+        if self._left:
+            earlier: T = self._left.pop()
+            return earlier
+        self._draws.append(result := draw())
+        return result
 
 
 def kept_scale(p: float) -> float:

@@ -31,6 +31,7 @@ from torch.nn import functional as F
 _EXACT = 1e-5  # relative: float32 products err by 1e-6 and below, bfloat16's by 1e-3
 
 _EVEN_ROWS = 32
+_WORD = 8  # bfloat16 entries of 16 bytes
 _GROUPED = (9, 10)  # compute capabilities with a kernel for grouped products
 
 
@@ -185,7 +186,17 @@ def fits_groups(left: Tensor, right: Tensor, bounds: Sequence[tuple[int, int, in
     starts = [0, *(stop for _, _, stop in bounds)]
     follow = all(start == bound[1] for start, bound in zip(starts, bounds, strict=False))
     even = all(stop % _EVEN_ROWS == 0 for stop in starts)
-    return follow and even and grouped_works(left.device)
+    return follow and even and has_whole_words(left, right) and grouped_works(left.device)
+
+
+def has_whole_words(*operands: Tensor) -> bool:
+    """Whether bfloat16 rows have a width that grouped products take: 16 bytes, or several.
+
+    Example:
+        >>> has_whole_words(torch.ones(3, 64), torch.ones(3, 8)), has_whole_words(torch.ones(8, 4))
+        (True, False)
+    """
+    return all(operand.shape[1] % _WORD == 0 for operand in operands)
 
 
 def grouped_matmul(left: Tensor, right: Tensor, ends: Tensor, hot: Tensor) -> Tensor:
@@ -194,11 +205,12 @@ def grouped_matmul(left: Tensor, right: Tensor, ends: Tensor, hot: Tensor) -> Te
     Args:
         left: [n, m].
         right: [n, k].
-        ends: where each group ends, int32 [T]; where a GPU multiplies groups, these are even.
+        ends: where each group ends, int32 [T].
         hot: float32 [T, n], 1 where a row belongs to a group; for devices that don't.
     """
-    if left.is_cuda and left.dtype == right.dtype == torch.bfloat16 and grouped_works(left.device):
-        return F.grouped_mm(left.t(), right, offs=ends)
+    half = left.is_cuda and left.dtype == right.dtype == torch.bfloat16
+    if half and has_whole_words(left, right) and grouped_works(left.device):
+        return F.grouped_mm(left.contiguous().t(), right.contiguous(), offs=ends)
     masked = hot.to(left.dtype)[:, :, None] * left
     return torch.matmul(masked.mT, right)
 

@@ -154,23 +154,25 @@ class AdamW(Optimizer):
 
     def _buckets(self, group: dict[str, Any]) -> Iterable[Bucket]:
         """Advance the counts, and gather the tensors that one call can update together."""
-        buckets: dict[tuple[torch.device, torch.dtype, int], Bucket] = {}
-        for param in group["params"]:
-            if param.grad is None:
-                continue
-            state = self.state[param]
+        params = [param for param in group["params"] if param.grad is not None]
+        states = [self.state[param] for param in params]
+        for param, state in zip(params, states, strict=True):
             if not state:
                 state["step"] = 0
                 for moment in MOMENTS:
                     state[moment] = torch.zeros_like(param, memory_format=torch.contiguous_format)
             state["step"] += 1
-            key = (param.device, param.dtype, state["step"])
-            bucket = buckets.setdefault(key, Bucket(state["step"], group))
-            bucket.params.append(param)
-            bucket.grads.append(param.grad)
-            bucket.exp_avgs.append(state["exp_avg"])
-            bucket.exp_avg_sqs.append(state["exp_avg_sq"])
-        return buckets.values()
+        keys = [
+            (state["step"], param.device, param.dtype)
+            for param, state in zip(params, states, strict=True)
+        ]
+        for key in dict.fromkeys(keys):
+            chosen = [i for i, other in enumerate(keys) if other == key]
+            yield Bucket(
+                key[0], group, [params[i] for i in chosen],
+                [grad for i in chosen if (grad := params[i].grad) is not None],
+                *([states[i][moment] for i in chosen] for moment in MOMENTS),
+            )  # fmt: skip
 
 
 @dataclass

@@ -40,7 +40,7 @@ def _add_grouped(
     if not fits_groups(grad, x, bounds.groups):
         return False
     ends = bounds.ends_of_groups(grad.device)
-    step.add_all(weight, rows, F.grouped_mm(grad.t(), x, offs=ends))
+    step.add_all(weight, rows, F.grouped_mm(grad.contiguous().t(), x.contiguous(), offs=ends))
     return True
 
 

@@ -52,6 +52,7 @@ class Step:
         self.touched: set[tuple[int, int]] = set()  # (offset, row) written in this step
         self._jacobian, self._summed, self._device, self._written = jacobian, summed, device, False
         self._matrix = jacobian.matrix  # recorded passes go on writing there
+        self._handed: list[tuple[Parameter, Tensor | None]] = []  # as `write` left them
         self._table: EmbeddingRows | None = None
         if jacobian.embedding is not None:
             if ids is None:
@@ -265,8 +266,8 @@ class Step:
     def write_again(self) -> None:
         """Set `.grad` as `write` did that was recorded, after the recording ran."""
         jacobian = self._check()
-        if jacobian.slots:
-            self._hand_out(jacobian.combined())
+        for parameter, handed in self._handed:
+            parameter.grad = handed
         if self._table is not None:
             gradient = jacobian.table_written(self._table.ids)
             self._table.parameter.grad = gradient if self._table.touched else None
@@ -294,9 +295,11 @@ class Step:
 
     def _hand_out(self, combined: Tensor) -> None:
         touched = {offset for offset, _ in self.touched}
+        self._handed = []
         for parameter, offset in self._jacobian.slots.values():
             flat = combined[offset : offset + parameter.numel()]
             parameter.grad = flat.view(parameter.shape).to(parameter) if offset in touched else None
+            self._handed.append((parameter, parameter.grad))
 
     def _combine(self, weights: Tensor) -> Tensor:
         jacobian = self._jacobian

@@ -34,7 +34,7 @@ def feature_batch(
     micro = MicroBatch(
         inputs=[vectors for vectors, _ in gathered],
         targets=[
-            one.targets.to(vectors.device)
+            one.targets.to(vectors.device, non_blocking=True)
             for one, (vectors, _) in zip(labelled, gathered, strict=True)
         ],
         views=tuple(

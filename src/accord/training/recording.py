@@ -8,6 +8,7 @@ import torch
 
 from accord.kernels.attention import flash
 from accord.kernels.recorder import CudaGraphs, Met, Recorder
+from accord.kinds import kind_of
 from accord.plan.run import StagePlan
 from accord.plural import count
 from accord.training.step import Learner
@@ -65,11 +66,20 @@ def obstacles(plan: StagePlan, learner: Learner, device: torch.device) -> Iterat
         yield "texts without labels differ in how many words they hide"
 
 
+def exceptions(learner: Learner) -> str:
+    """Say which steps of a run that records others have shapes of their own; '' if none have."""
+    names = [task.name for task in learner.model.tasks if kind_of(task).units != "rows"]
+    if not names:
+        return ""
+    return (
+        f"steps with {', '.join(names)} run without CUDA graphs: how many words or candidates there"
+        " are differs from step to step"
+    )
+
+
 def _of_sequences(plan: StagePlan, learner: Learner, device: torch.device) -> Iterator[str]:
     """Yield what of a run that encodes sequences in its steps has shapes of its own."""
     if not learner.objective.matmul.bfloat16 or not flash.works(device):
         yield "without training.precision = 'bfloat16', or flash attention, sequences are padded"
-    if plan.encoder.gradient_checkpointing:
-        yield "encoder.gradient_checkpointing draws masks twice"
     if plan.training.micro_batch_tokens is not None:
         yield "training.micro_batch_tokens makes several passes"

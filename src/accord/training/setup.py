@@ -56,7 +56,13 @@ from accord.training.drawing import (
 )
 from accord.training.frozen import feature_batch
 from accord.training.observers import observers
-from accord.training.recording import obstacles, recorder_of, records, rows_beside_steps
+from accord.training.recording import (
+    exceptions,
+    obstacles,
+    recorder_of,
+    records,
+    rows_beside_steps,
+)
 from accord.training.step import Learner
 from accord.training.unfreezing import Unfreezing
 
@@ -254,8 +260,8 @@ def prepare(
     """
     check_installed(plan.track.to)
     device = choose_device(plan.training.device)
-    check_precision(plan.training.precision, device, "training.precision")
     unordered = order_fault(device) if plan.training.deterministic else ""
+    check_precision(plan.training.precision, device, "training.precision")  # may start CUDA
     if plan.training.threads is not None:
         torch.set_num_threads(plan.training.threads)
     folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
@@ -294,6 +300,8 @@ def prepare(
     if static:
         learner.recorder = recorder_of(device)
         learner.most_rows = rows_beside_steps(plan, len(sources))
+        if line := exceptions(learner):
+            say(line)
     elif device.type == "cuda":
         say(f"steps run without CUDA graphs: {'; '.join(obstacles(plan, learner, device))}")
     return Setup(

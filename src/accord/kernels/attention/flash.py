@@ -58,10 +58,17 @@ class _Flash(torch.autograd.Function):
         rate = 0.0 if key is None else p
         if key is not None and p and not isinstance(key, DropoutStream):
             torch.cuda.default_generators[query.device.index or 0].manual_seed(key.number())
-        out, logsumexp, state, unused, _ = torch.ops.aten._flash_attention_forward(
-            q, k, v, starts_q, starts_k, longest_q, longest_k, rate, False, False,
-            scale=by_head.shape[-1] ** -0.5,
-        )  # fmt: skip
+
+        def attended() -> tuple[Tensor, ...]:
+            given: tuple[Tensor, ...] = torch.ops.aten._flash_attention_forward(
+                q, k, v, starts_q, starts_k, longest_q, longest_k, rate, False, False,
+                scale=by_head.shape[-1] ** -0.5,
+            )  # fmt: skip
+            return given[:4]
+
+        stream = key if isinstance(key, DropoutStream) and rate else None
+        results = attended() if stream is None else stream.drawn(attended)
+        out, logsumexp, state, unused = results
         ctx.save_for_backward(q, k, v, out, logsumexp, state, unused)
         ctx.plan, ctx.rate, ctx.width = plan, rate, by_head.shape[-1]
         flat: Tensor = out[..., : ctx.width].flatten(1)
