@@ -49,7 +49,7 @@ help:
 	@echo "make clean   remove the environment and all caches"
 
 demo: $(STAMP)
-	@echo "== Demo: three bundled tasks, each alone and all together; some minutes on two cores."
+	@echo "== Demo: three bundled tasks, each alone and all together; a minute or two on two cores."
 	@$(BIN)/accord demo
 
 test: $(STAMP)

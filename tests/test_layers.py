@@ -69,7 +69,7 @@ LAYERS = [
         "training.halves", "training.best", "training.kept_epochs", "training.tidying",
     ],
     [
-        "runs.devices", "runs.folder", "runs.estimate", "runs.progress", "runs.signals",
+        "runs.devices", "runs.folder", "runs.estimate", "runs.progress",
         "runs.memory", "runs.results", "runs.result_parts", "training.step", "training.nonfinite",
         "training.measurement",
         "training.objective", "training.observers",
@@ -113,7 +113,7 @@ LAYERS = [
     ["metrics", "tracking"],
     [
         "config.base", "data.datafiles", "data.textfiles", "registered", "runs.ahead",
-        "runs.processors", "runs.repeatable",
+        "runs.processors", "runs.repeatable", "runs.signals",
     ],
     ["spelling", "terminal", "durable", "showing"],
     ["untrusted", "installed", "demo"],

@@ -19,8 +19,8 @@ from accord.terminal import echo, tell
 def demo(folder: Path, encoder: str | None) -> None:
     """Write three small tasks to FOLDER, train a model for each and one for all, and compare.
 
-    Some minutes on two cores. Stopped, it goes on when it is called again. What follows is as with
-    your own files: accord init FILE..., accord check, accord compare.
+    A minute or two on two cores. Stopped, it goes on when it is called again. What follows is as
+    with your own files: accord init FILE..., accord check, accord compare.
     """
     from accord.cli.comparisons import leave_report, print_comparison
     from accord.comparison.family import compare_groups

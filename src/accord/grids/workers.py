@@ -6,6 +6,7 @@ so does the end of the process that they were begun by.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import multiprocessing
 import os
@@ -137,7 +138,7 @@ class _Process:
         self.process.join()
         code = self.process.exitcode or 0
         how = signal.Signals(-code).name if code < 0 else f"exit {code}"
-        hint = "; out of memory?" if code == -signal.SIGKILL else ""
+        hint = "; out of memory?" if how == "SIGKILL" else ""
         stopped = self.signals > 0 or code in (-signal.SIGTERM, -signal.SIGINT)
         return CellResult(
             Path(self.job.cell["folder"]).name,
@@ -193,7 +194,8 @@ def _forwarding(running: Sequence[_Process]) -> Iterator[list[int]]:
 
 def _serve(connection: Connection, cell: dict[str, Any], watched: bool, threads: int) -> None:
     """Run a cell, in a process of its own."""
-    os.setsid()  # a terminal's Ctrl-C reaches the parent alone, which passes it on once
+    if hasattr(os, "setsid"):
+        os.setsid()  # a terminal's Ctrl-C reaches the parent alone, which passes it on once
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     _set_threads(threads)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -215,7 +217,10 @@ def _stop_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
+    if sys.platform == "win32":  # where os.kill would end the process before it has saved
+        _thread.interrupt_main(signal.SIGTERM)
+    else:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _shown_to(connection: Connection) -> Watch:

@@ -11,6 +11,8 @@ from typing import Generic, Self, TypeVar
 
 import torch
 
+from accord.runs.signals import existing
+
 GPU_AHEAD = 2
 """What is packed while a GPU works: one to go on with, and one in the making."""
 
@@ -90,8 +92,10 @@ class Ahead(Generic[T]):
 
     def _make(self) -> None:
         # A signal is to wake the thread that handles it, which may be waiting for this one.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP,
-                                                  signal.SIGUSR1})  # fmt: skip
+        # On Windows the main thread is the only one that is woken.
+        if hasattr(signal, "pthread_sigmask"):
+            blocked = existing("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+            signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
         try:
             while self._room.acquire() and not self._closed:
                 self._made.put(next(self._values))

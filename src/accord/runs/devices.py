@@ -8,9 +8,13 @@ from accord.errors import ConfigError
 from accord.kernels.matmul import has_tf32
 from accord.runs.processors import cap_threads
 
+_ALLOWED = "auto, cpu, cuda, cuda:N, mps"
+
 
 def choose_device(name: str) -> torch.device:
-    """Return the device that a config names; 'auto' takes a GPU where there is one.
+    """Return the device that a config names; 'auto' takes one of CUDA's where there is one.
+
+    'mps', a Mac's GPU, is for answers: it has no float64, which training takes (`check_training`).
 
     What runs there takes no more threads by default than this process may use (`cap_threads`).
 
@@ -23,15 +27,27 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(
-            f"device: '{name}' is unknown; allowed: auto, cpu, cuda, cuda:N"
-        ) from None
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device: '{name}' is not supported; allowed: auto, cpu, cuda, cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device: '{name}' is unknown; allowed: {_ALLOWED}") from None
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"device: '{name}' is not supported; allowed: {_ALLOWED}")
+    lacking = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
+    if lacking or (device.type == "mps" and not torch.backends.mps.is_available()):
         raise ConfigError(f"device: '{name}' is not on this machine")
     # With its number, as tensors there name it: what is tried once per device is found again.
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+def check_training(device: torch.device) -> None:
+    """Check that a device can train.
+
+    Raises:
+        ConfigError: if it has no float64, in which gradients' inner products are added up.
+    """
+    if device.type == "mps":
+        raise ConfigError(
+            "training.device: 'mps' has no float64, which training takes; it is for answers;"
+            " allowed here: auto, cpu"
+        )
 
 
 def check_precision(precision: str, device: torch.device, key: str = "precision") -> None:
@@ -46,7 +62,7 @@ def check_precision(precision: str, device: torch.device, key: str = "precision"
         ConfigError: if it is TF32 and the device has none.
     """
     if not takes_precision(precision, device):
-        where = "a CPU" if device.type == "cpu" else torch.cuda.get_device_name(device)
+        where = card_of(device).get("name", "a CPU" if device.type == "cpu" else device.type)
         raise ConfigError(
             f"{key}: 'tf32' takes a GPU with TF32 (compute capability 8.0 and higher), and this"
             f" runs on {where}; allowed here: float32, bfloat16"
@@ -63,6 +79,6 @@ def takes_precision(precision: str, device: torch.device) -> bool:
 
 def card_of(device: torch.device) -> dict[str, str]:
     """Return the `name` of a GPU's kind and the version of `CUDA`; empty for a CPU."""
-    if device.type == "cpu":
+    if device.type != "cuda":
         return {}
     return {"name": torch.cuda.get_device_name(device), "CUDA": torch.version.cuda or "none"}

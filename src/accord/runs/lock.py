@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
 import time
@@ -51,6 +50,12 @@ def hold(folder: Path) -> Iterator[None]:
 
 def is_locked(folder: Path) -> bool:
     """Whether a process, on this machine, is writing to a folder."""
+    if not (folder / LOCK).is_file():
+        return False
+    try:
+        import fcntl
+    except ImportError:
+        return _is_locked_elsewhere(folder / LOCK)
     try:
         with (folder / LOCK).open("rb") as file:  # which needs no right to write
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -59,6 +64,17 @@ def is_locked(folder: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def _is_locked_elsewhere(lock: Path) -> bool:
+    """Whether a file is locked, on Windows, by locking it: nobody else can meanwhile."""
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
 
 
 def busy(folder: Path) -> BusyError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +66,14 @@ def restart_peak() -> None:
 
 
 def peak_memory_bytes() -> int:
-    """Return the most memory that this process has held since `restart_peak`, or ever, in bytes."""
+    """Return the most memory that this process has held since `restart_peak`, or ever, in bytes;
+    0 where the system doesn't say."""
     if "VmHWM" in (held := _numbers(Path("/proc/self/status"))):
         return held["VmHWM"] * 1024
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

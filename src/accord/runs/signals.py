@@ -1,7 +1,7 @@
 """Signals during a run.
 
 SIGINT, SIGTERM, SIGHUP: finish the step, save, stop; a second one quits at once. SIGUSR1: save and
-go on; where there is no step to save, nothing.
+go on; where there is no step to save, nothing. Windows has neither SIGHUP nor SIGUSR1.
 """
 
 from __future__ import annotations
@@ -16,23 +16,29 @@ from typing import Any, Self
 from accord.errors import Stopped
 
 
+def existing(*names: str) -> list[signal.Signals]:
+    """Return the signals of these names that the system has."""
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+
 @contextlib.contextmanager
 def save_requests_ignored() -> Iterator[None]:
     """Let SIGUSR1 do nothing before, between and after runs: by default it ends the process.
 
     Processes that are started meanwhile ignore it as well, until they handle it themselves.
     """
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGUSR1) != signal.SIG_DFL
-    ):
-        yield
-        return
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    ignored = [
+        number for number in existing("SIGUSR1")
+        if threading.current_thread() is threading.main_thread()
+        and signal.getsignal(number) == signal.SIG_DFL
+    ]  # fmt: skip
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        for number in ignored:
+            signal.signal(number, signal.SIG_DFL)
 
 
 class StopSignals:
@@ -54,11 +60,13 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in existing("SIGINT", "SIGTERM", "SIGHUP"):
+                hung_up = number not in (signal.SIGINT, signal.SIGTERM)
+                if hung_up and signal.getsignal(number) == signal.SIG_IGN:
+                    continue  # nohup asks for that
                 self._before[number] = signal.signal(number, self._remember)
-            if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup asks for that
-                self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._remember)
-            self._before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._note)
+            for number in existing("SIGUSR1"):
+                self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -45,7 +45,7 @@ def serve(service: Service, host: str, port: int, say: Say) -> None:
 
     def started() -> None:
         say(listening(sockets))
-        if hasattr(signal, "SIGHUP"):
+        if hasattr(signal, "SIGHUP"):  # Windows has none, nor handlers of the loop
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, _in_thread(lambda: exchange(service, say)))
 
