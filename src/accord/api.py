@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,21 @@ from accord.comparison.group import margin_of
 from accord.config.file import as_table, dump_config, load_config, parse_config, resolve_paths
 from accord.config.overrides import set_keys
 from accord.config.sections import Config
-from accord.data.checking import CheckReport, check_data, named_report
+from accord.data.checking import CheckReport, named_report
 from accord.data.in_memory import Rows
 from accord.data.row_files import RowFiles, kept_rows, passing_rows
 from accord.derived.adding import Added, add_tasks
 from accord.derived.joint import add_jointly
 from accord.derived.removing import remove_tasks
-from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import TrainingError, UsageError
 from accord.evaluation.evaluate import Evaluations, evaluate_input, evaluate_run, run_of
 from accord.grids.comparison import comparison_cells
 from accord.grids.running import INDEX, grid_groups, run_grid
 from accord.plan.making import plan_run
-from accord.plan.sources import same_rows
 from accord.runs.folder import STATUS
 from accord.runs.progress import Console
 from accord.training.run import Run
-from accord.training.stages.preflight import check_run
+from accord.training.stages.preflight import reported
 from accord.training.stages.run import resume as resume_run
 from accord.training.stages.run import start as start_run
 
@@ -104,15 +101,8 @@ def check(
         []
     """
     with passing_rows() as rows:
-        plan = plan_run(*_loaded(config, rows, overrides))
-        unused = check_run(plan)
-        encoder = plan.stages[0].encoder
-        folder = resolve_encoder_folder(encoder.path, encoder.revision)
-        data = plan.data if plan.staged else plan.only.data
-        packed = {stage.label: stage.data for stage in plan.stages}  # each may pack apart
-        report = check_data(data, folder, same_rows(data), packed)
-        warnings = [*plan.notes, *unused, *report.warnings]
-        return named_report(replaced(report, warnings=warnings), rows)
+        report = reported(plan_run(*_loaded(config, rows, overrides)))
+        return named_report(report, rows)
 
 
 def evaluate(

@@ -16,7 +16,7 @@ from accord.terminal import echo, tell
 if TYPE_CHECKING:
     from accord.data.checking import CheckReport
     from accord.model.layers_computed import LayersComputed
-    from accord.plan.run import StagePlan
+    from accord.plan.run import RunPlan
 
 
 @click.command()
@@ -32,44 +32,35 @@ def check(config: Path, overrides: tuple[str, ...], strict: bool, as_json: bool)
     """
     from accord.config.file import load_config
     from accord.data.check_parts import check_parts
-    from accord.data.checking import check_data
     from accord.data.warnings import refuse_all
-    from accord.encoders.pretrained import resolve_encoder_folder
     from accord.plan.making import plan_run
-    from accord.plan.sources import same_rows
-    from accord.training.stages.preflight import check_run
+    from accord.training.stages.preflight import reported
 
     plan = plan_run(load_config(config, overrides), str(config))
     if sys.stderr.isatty():
         tell("reading the data and the encoder")
-    unused = check_run(plan)
-    encoder = plan.stages[0].encoder
-    folder = resolve_encoder_folder(encoder.path, encoder.revision)
-    data = plan.data if plan.staged else plan.only.data
-    packed = {stage.label: stage.data for stage in plan.stages}  # each may pack apart
-    report = check_data(data, folder, same_rows(data), packed)
-    layers = _layers(plan.stages[-1], report, folder)
-    warnings = [*plan.notes, *unused, *report.warnings]
+    report = reported(plan)
+    layers = _layers(plan, report)
     if as_json:
-        table = {
-            **report.to_json(), "layers_computed": layers.to_json(), "warnings": warnings
-        }  # fmt: skip
+        table = {**report.to_json(), "layers_computed": layers.to_json()}
         echo(*json.dumps(table, indent=2).splitlines())
     else:
         print_parts(check_parts(report))
         echo(*map(str, [layers] if layers.inputs else []))
     if strict:
-        refuse_all(warnings, tell)
-    for line in warnings:
+        refuse_all(report.warnings, tell)
+    for line in report.warnings:
         tell(f"warning: {line}")
 
 
-def _layers(plan: StagePlan, report: CheckReport, encoder: Path) -> LayersComputed:
+def _layers(plan: RunPlan, report: CheckReport) -> LayersComputed:
     """Return the encoder layers that an answer to all tasks of the trained model will take."""
-    from accord.encoders.pretrained import read_config
+    from accord.encoders.pretrained import read_config, resolve_encoder_folder
     from accord.model.layers_computed import layers_computed
     from accord.model.parts import Sharing
 
-    tasks = [each.task for each in report.tasks if each.task.name in plan.data.labelled]
-    sharing = Sharing(tuple(plan.sharing.schemes), plan.options)
-    return layers_computed(sharing, tasks, read_config(encoder).num_hidden_layers)
+    first, last = plan.stages[0].encoder, plan.stages[-1]
+    encoder = read_config(resolve_encoder_folder(first.path, first.revision))
+    tasks = [each.task for each in report.tasks if each.task.name in last.data.labelled]
+    sharing = Sharing(tuple(last.sharing.schemes), last.options)
+    return layers_computed(sharing, tasks, encoder.num_hidden_layers)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from accord.data.checking import CheckReport, check_data
 from accord.data.warnings import data_warnings
+from accord.encoders.pretrained import resolve_encoder_folder
 from accord.plan.run import RunPlan
+from accord.plan.sources import same_rows
 from accord.runs.estimate import Estimate
 from accord.training.resuming import encoder_contents
 from accord.training.setup import Setup, prepare
@@ -54,6 +57,21 @@ def check_run(plan: RunPlan) -> list[str]:
         f"{stage.plan.label}: {line}"
         for stage in stages_of(plan, Path()) for line in _prepared(stage).unused
     ]  # fmt: skip
+
+
+def reported(plan: RunPlan) -> CheckReport:
+    """Check a run, and return what `accord check` says of it, with all that it would warn of.
+
+    Raises:
+        UsageError: as `check_run`.
+    """
+    unused = check_run(plan)
+    encoder = plan.stages[0].encoder
+    folder = resolve_encoder_folder(encoder.path, encoder.revision)
+    data = plan.data if plan.staged else plan.only.data
+    packed = {stage.label: stage.data for stage in plan.stages}  # each may pack apart
+    report = check_data(data, folder, same_rows(data), packed)
+    return replace(report, warnings=[*plan.notes, *unused, *report.warnings])
 
 
 def _prepared(stage: Stage) -> Setup:
