@@ -13,9 +13,8 @@ def section(changelog: str, version: str) -> str:
     Raises:
         SystemExit: if there is no such heading, or nothing under it.
     """
-    found = re.search(
-        rf"^## \[?{re.escape(version)}\b.*?\n(.*?)(?=^## |\Z)", changelog, re.M | re.S
-    )
+    heading = rf"^## \[?{re.escape(version)}\]?(?=\s)[^\n]*\n"
+    found = re.search(rf"{heading}(.*?)(?=^## |\Z)", changelog, re.M | re.S)
     if found is None or not found[1].strip():
         raise SystemExit(f"CHANGELOG.md has no section of {version}")
     return found[1].strip()
