@@ -56,10 +56,9 @@ def explanation(difference: Difference, verdict: Verdict) -> str | None:
     shown = f"a true difference of {least:.1f} points would have been shown 4 times in 5"
     if least > _MOST_POINTS:
         shown = "so few runs and rows could hardly have shown any difference"
-    return (
-        f"{shown}; to show one of 1 point 4 times in 5 takes about"
-        f" {seeds_words(difference, verdict.level)}."
-    )
+    needed = seeds_words(difference, verdict.level)
+    about = "" if needed.startswith("over") else "about "
+    return f"{shown}; to show one of 1 point 4 times in 5 takes {about}{needed}."
 
 
 def joined(names: Sequence[str]) -> str:
