@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 
 _FOR_CONFIGS = (
-    "out", "overrides", "dry_run", "seeds", "equal", "workers", "threads", "force", "quiet",
+    "out", "overrides", "dry_run", "seeds", "quick", "equal", "workers", "threads", "force",
+    "quiet",
 )  # fmt: skip
 
 
@@ -41,6 +42,11 @@ _FOR_CONFIGS = (
     type=COUNT,
     help="Runs of each model of a CONFIG; a verdict takes 2 or more.",
 )
+@click.option(
+    "--quick", is_flag=True,
+    help="A first look: one run of each model, of one epoch and 20 steps at most, and no test"
+    " files predicted. What --seeds and --set say holds.",
+)  # fmt: skip
 @click.option(
     "--equal",
     default="examples",
@@ -60,6 +66,7 @@ def compare(
     sources: tuple[Path, ...],
     out: Path | None,
     seeds: int,
+    quick: bool,
     equal: Equal,
     margin: float | None,
     against: str | None,
@@ -96,9 +103,11 @@ def compare(
         raise UsageError(f"--out is missing: the folder where the runs of {config} go")
 
     from accord.config.file import load_config
-    from accord.grids.comparison import comparison_cells
+    from accord.grids.comparison import QUICK, comparison_cells, without_tests
 
-    loaded = load_config(config, overrides)
+    loaded = load_config(config, [*QUICK, *overrides] if quick else overrides)
+    if quick:
+        loaded, seeds = without_tests(loaded), seeds if _is_given("seeds") else 1
     say: Callable[[str], object] = (lambda line: None) if quiet else tell
     cells = comparison_cells(loaded, seeds, str(config), equal, say)
     if dry_run:
@@ -176,13 +185,18 @@ def _names(folders: Sequence[Path]) -> dict[Path, str]:
     }
 
 
+def _is_given(parameter: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
 def _check_runs(sources: Sequence[Path]) -> None:
     """Refuse options that are for a config, and a run that is given twice."""
     from accord.errors import UsageError
 
-    context = click.get_current_context()
     for parameter in _FOR_CONFIGS:
-        if context.get_parameter_source(parameter) is click.core.ParameterSource.COMMANDLINE:
+        if _is_given(parameter):
             shown = "--set" if parameter == "overrides" else f"--{parameter.replace('_', '-')}"
             raise UsageError(f"{shown} is for a config, not for run folders")
     folders = [source.resolve() for source in sources]

@@ -47,10 +47,12 @@ def init(
         text = ready(recipe, data, _encoder_path(encoder))
     else:
         text = _guess(files, output, _encoder_path(encoder))
-    _write(output, text)
+    tasks = _write(output, text)
     if encoder is None:
         echo(f"encoder: '{_HUB_ENCODER}' from the hub, since --encoder names none")
     echo(f"wrote {output}; next: accord check {output}")
+    if tasks > 1:
+        echo(f"a first look at sharing: accord compare {output} --out runs/look --quick")
 
 
 def _check_usage(
@@ -101,12 +103,14 @@ def _say(task: GuessedTask) -> None:
         echo(f"  {reason}")
 
 
-def _write(output: Path, text: str) -> None:
+def _write(output: Path, text: str) -> int:
+    """Write the config and its schema; return how many tasks it has."""
     from accord.config.file import parse_config
     from accord.config.schema import write_with_schema
 
-    parse_config(tomllib.loads(text), where=str(output))
+    config = parse_config(tomllib.loads(text), where=str(output))
     try:
         write_with_schema(output, text)
     except UnicodeEncodeError:
         raise UsageError("a file's or folder's name is not UTF-8: no config can say it") from None
+    return len(config.tasks)

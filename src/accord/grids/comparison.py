@@ -12,6 +12,17 @@ from accord.grids.cells import Cell, CellMaker, Draft, Settings
 from accord.grids.equal_exposure import Equal, equal_settings
 from accord.plan.making import plan_run
 
+QUICK = ("training.epochs=1", "training.steps_per_epoch=20")
+"""What `accord compare --quick` sets, unless it is set otherwise: some seconds a run."""
+
+
+def without_tests(config: Config) -> Config:
+    """Return a config whose runs predict no test files."""
+    table = as_table(config)
+    for task in table["tasks"].values():
+        task.pop("test", None)
+    return parse_config(table, strict=False)
+
 
 def comparison_cells(
     config: Config,
