@@ -53,3 +53,17 @@ def test_a_run_is_shown_and_stays_what_it_is(project, tmp_path, kept):
     assert json.loads((shown.folder / "tracking.json").read_text()) == {"trackio": "fresh"}
     same = [json.loads((run.folder / "resolved.json").read_text()) for run in (plain, shown)]
     assert same[0].get("fingerprint") == same[1].get("fingerprint")
+
+
+def test_a_resumed_run_goes_on_where_its_tracker_knows_it(project, tmp_path, kept):
+    config = project({"training.epochs": 2})
+    text = config.read_text(encoding="utf-8")
+    config.write_text(f'{text}\n[track]\nto = ["wandb"]\n')
+    run = accord.train(config, tmp_path / "run", quiet=True)
+    known = run.folder / "tracking.json"
+    known.write_text('{"wandb": "known", "mlflow": "other"}')
+    status = json.loads((run.folder / "status.json").read_text())
+    (run.folder / "status.json").write_text(json.dumps({**status, "state": "stopped"}))
+    accord.resume(run.folder, quiet=True)
+    assert kept[-1].place.identity == "known"
+    assert json.loads(known.read_text()) == {"wandb": "known", "mlflow": "other"}

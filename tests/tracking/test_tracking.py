@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -49,8 +50,13 @@ def trackers(tmp_path, names, **more):
     said, kept = [], {}
     place = Place(tmp_path, "project", "run", {"training": {"lr": 1e-4}})
     made = Trackers(names, place, more.pop("identities", {}), more.pop("every", 10), said.append,
-                    kept.update)  # fmt: skip
+                    kept.__setitem__)  # fmt: skip
     return made, said, kept
+
+
+def end(made, done):
+    made.done = done
+    made.end()
 
 
 def test_the_numbers_of_a_line():
@@ -70,7 +76,7 @@ def test_every_tracker_is_told_some_steps_and_all_evaluations(tmp_path, fakes):
         made.tell({**STEP, "step": step})
     made.tell({"kind": "dev", "step": 20, "score": 0.5})
     made.tell({"kind": "halves", "step": 20})
-    made.end(done=True)
+    end(made, done=True)
     for name in ("one", "two"):
         assert [step for step, _ in fakes[name].told] == [10, 20, 20]
         assert fakes[name].told[2][1] == {"dev/score": 0.5}
@@ -85,7 +91,7 @@ def test_one_that_fails_is_told_nothing_more_and_no_secret_is_said(tmp_path, fak
     made, said, _ = trackers(tmp_path, ["bad", "good"], every=1)
     for step in range(1, 5):
         made.tell({**STEP, "step": step})
-    made.end(done=False)
+    end(made, done=False)
     assert said == ["bad is told nothing more: OSError: https://host/ is gone"]
     assert [step for step, _ in fakes["bad"].told] == [1]
     assert [step for step, _ in fakes["good"].told] == [1, 2, 3, 4]
@@ -99,29 +105,67 @@ def test_one_that_cannot_begin_is_left_out(tmp_path, fakes):
     fakes["new bad"] = refuse
     made, said, kept = trackers(tmp_path, ["bad"])
     made.tell(STEP)
-    made.end(done=True)
+    end(made, done=True)
     assert (said, kept) == (["bad is told nothing more: ValueError: no login"], {})
 
 
-def test_one_that_hangs_is_not_waited_for(tmp_path, fakes, monkeypatch):
+def test_one_that_hangs_is_not_waited_for_and_holds_up_no_other(tmp_path, fakes, monkeypatch):
     free = threading.Event()
-    monkeypatch.setattr(_trackers, "_PATIENCE", 0.05)
+    monkeypatch.setattr(_trackers, "_PATIENCE", 0.5)
     monkeypatch.setattr(_trackers, "_WAITING", 3)
     fakes["new slow"] = lambda place: Fake(place, hangs=free)
-    made, said, _ = trackers(tmp_path, ["slow"], every=1)
+    made, said, kept = trackers(tmp_path, ["slow", "good"], every=1)
     for step in range(1, 11):
         made.tell({**STEP, "step": step})
-    made.end(done=True)
+        while len(getattr(fakes.get("good"), "told", ())) < step:
+            time.sleep(0.001)
+    end(made, done=True)
+    assert said[0].startswith("slow is too slow: ")
+    assert said[1:] == ["slow has not ended after 0.5 s; nobody waits for it"]
+    assert (len(fakes["good"].told), fakes["good"].done) == (10, True)
+    fakes["slow"].fails = range(20)
     free.set()
-    assert said[-1] == "trackers have not ended after 0.05 s; the run doesn't wait"
-    assert "trackers were too slow: " in said[0]
+    made._threads[0]._thread.join()
+    assert len(said) == 2  # the run is over, and nobody holds its log any more
+    assert kept == {"slow": "known", "good": "known"}
+
+
+def test_one_whose_identity_cannot_be_kept_is_said(tmp_path, fakes):
+    said = []
+
+    def full(name, identity):
+        raise OSError(28, "No space left on device")
+
+    place = Place(tmp_path, "project", "run", {})
+    made = Trackers(["one"], place, {}, 1, said.append, full)
+    end(made, done=True)
+    assert said == ["one is told nothing more: OSError: [Errno 28] No space left on device"]
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ("https://user:p@ss@host/ is gone", "https://host/ is gone"),
+        ("https://user:a/b@host/x", "https://host/x"),
+        ("GET /api?token=abc&run=1 failed", "GET /api?token=&run=1 failed"),
+        ("api_key=abc is wrong", "api_key= is wrong"),
+    ],
+)
+def test_no_secret_is_said(tmp_path, fakes, error, shown):
+    def refuse(place):
+        raise ValueError(error)
+
+    fakes["new bad"] = refuse
+    made, said, _ = trackers(tmp_path, ["bad"])
+    end(made, done=True)
+    assert said == [f"bad is told nothing more: ValueError: {shown}"]
 
 
 def test_nothing_is_begun_where_nothing_is_asked(tmp_path):
     made, said, _ = trackers(tmp_path, [])
     made.tell(STEP)
-    made.end(done=True)
-    assert not made._thread.is_alive()
+    end(made, done=True)
+    assert made._threads == []
     assert said == []
 
 

@@ -17,8 +17,8 @@ class TensorBoard:
     def __init__(self, place: Place) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        purge = place.step + 1 if place.step else None
-        self._writer = SummaryWriter(str(place.folder / "tensorboard"), purge_step=purge)
+        folder = str(place.folder / "tensorboard")
+        self._writer = SummaryWriter(folder, purge_step=place.step + 1)
         lines = [f"    {key} = {value}" for key, value in place.flat.items()]
         self._writer.add_text("config", "\n".join(lines), place.step)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 from accord.tracking._place import Place, Tracker
 
@@ -16,9 +17,11 @@ class Trackio:
     def __init__(self, place: Place) -> None:
         import trackio
 
+        # A run of the same name would be gone on with, and names of folders come again.
+        name = place.identity or f"{place.name}-{uuid4().hex[:8]}"
         self._run: Any = trackio.init(
-            project=place.project, name=place.identity or place.name, config=dict(place.config),
-            resume="allow", embed=False,
+            project=place.project, name=name, config=dict(place.config),
+            resume="never" if place.identity is None else "allow", embed=False,
         )  # fmt: skip
         self.identity: str | None = self._run.name
 

@@ -214,38 +214,47 @@ def _train(
 ) -> Run:
     keep_freed_memory()
     restart_peak()  # of another run before, in this process
-    try:
-        place = environment(torch.get_num_threads(), str(setup.device))
-        run.write_json("environment.json", {**place, "card": card_of(setup.device)})
-        for folder in (run.path, run.predictions, run.checkpoints):
-            sweep(folder)
-        drop_old(run.checkpoints, setup.plan.checkpoint.keep)
-        if (lost := run.truncate_metrics(progress.step)) is not None:
-            warn(run, console, f"{lost}; the run itself goes on as it was")
-        run.set_status("running", step=progress.step, steps=setup.total_steps)
-        if setup.unordered:
-            warn(run, console, setup.unordered)
-        on_gpu = setup.device.type != "cpu"
-        with StopSignals(at_once=True), in_one_order(on_gpu and setup.is_repeatable):
-            settle_passes(setup, run, console)
-            note += begin_sitting(setup, progress)
-            say(run, console, *headline(setup), note)
-            if setup.plan.encoder.frozen:
-                console.say("encoding the training and dev data once")
-                setup.encode_data()
-            with tracked(setup, run, console, progress.step):
-                take_steps(setup, run, progress, console, watch)
-                results = finish(setup, run, progress, console)
-        run.set_status("done", step=progress.step, steps=progress.step)
-    except BaseException as error:
-        known = in_words(setup, run, error)
-        with contextlib.suppress(OSError):  # a full disk has no room for this either
-            record_failure(run, known, error, step=progress.step)
-        if known is error:
-            raise
-        raise known from error
+    with tracked(setup, run, console, progress.step) as shown:
+        try:
+            results = _steps(setup, run, progress, console, note, watch)
+            run.set_status("done", step=progress.step, steps=progress.step)
+        except BaseException as error:
+            known = in_words(setup, run, error)
+            with contextlib.suppress(OSError):  # a full disk has no room for this either
+                record_failure(run, known, error, step=progress.step)
+            if known is error:
+                raise
+            raise known from error
+        shown.done = True
     tidy(run)
     return Run(run.path, results)
+
+
+def _steps(
+    setup: Setup, run: RunFolder, progress: RunState, console: Console, note: str,
+    watch: Watch | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Take all steps that are left, and return the results."""
+    place = environment(torch.get_num_threads(), str(setup.device))
+    run.write_json("environment.json", {**place, "card": card_of(setup.device)})
+    for folder in (run.path, run.predictions, run.checkpoints):
+        sweep(folder)
+    drop_old(run.checkpoints, setup.plan.checkpoint.keep)
+    if (lost := run.truncate_metrics(progress.step)) is not None:
+        warn(run, console, f"{lost}; the run itself goes on as it was")
+    run.set_status("running", step=progress.step, steps=setup.total_steps)
+    if setup.unordered:
+        warn(run, console, setup.unordered)
+    on_gpu = setup.device.type != "cpu"
+    with StopSignals(at_once=True), in_one_order(on_gpu and setup.is_repeatable):
+        settle_passes(setup, run, console)
+        note += begin_sitting(setup, progress)
+        say(run, console, *headline(setup), note)
+        if setup.plan.encoder.frozen:
+            console.say("encoding the training and dev data once")
+            setup.encode_data()
+        take_steps(setup, run, progress, console, watch)
+        return finish(setup, run, progress, console)
 
 
 def _kept_fault(run: RunFolder, progress: RunState) -> str | None:

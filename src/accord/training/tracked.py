@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 
 from accord.runs.folder import RunFolder
@@ -16,8 +17,8 @@ IDENTITIES = "tracking.json"
 
 
 @contextlib.contextmanager
-def tracked(setup: Setup, run: RunFolder, console: Console, step: int) -> Iterator[None]:
-    """Tell each line of `metrics.jsonl` to the trackers meanwhile.
+def tracked(setup: Setup, run: RunFolder, console: Console, step: int) -> Iterator[Trackers]:
+    """Tell each line of `metrics.jsonl` to the trackers meanwhile; `done` is to be set in the end.
 
     Args:
         setup: of the run.
@@ -26,20 +27,23 @@ def tracked(setup: Setup, run: RunFolder, console: Console, step: int) -> Iterat
         step: after which the run begins or goes on.
     """
     plan = setup.plan.track
+    known, turn = _identities(run), threading.Lock()
+
+    def keep(name: str, identity: str) -> None:
+        with turn:  # each tracker has a thread
+            known[name] = identity
+            run.write_json(IDENTITIES, known)
+
     place = Place(run.path, plan.project, plan.name or run.path.name, setup.plan.given, step=step)
     trackers = Trackers(
-        plan.to, place, _identities(run) if step else {}, plan.every_steps,
-        lambda line: warn(run, console, line),
-        lambda known: run.write_json(IDENTITIES, dict(known)),
-    )  # fmt: skip
+        plan.to, place, dict(known), plan.every_steps, lambda line: warn(run, console, line), keep
+    )
     run.listeners.append(trackers.tell)
-    done = False
     try:
-        yield
-        done = True
+        yield trackers
     finally:
         run.listeners.remove(trackers.tell)
-        trackers.end(done)
+        trackers.end()
 
 
 def _identities(run: RunFolder) -> dict[str, str]:
@@ -47,4 +51,6 @@ def _identities(run: RunFolder) -> dict[str, str]:
         known = read_json(run.path / IDENTITIES)
     except (OSError, ValueError):
         return {}  # it is shown as a new one there
-    return {str(name): str(identity) for name, identity in dict(known).items()}
+    if not isinstance(known, dict):
+        return {}
+    return {str(name): str(identity) for name, identity in known.items()}
