@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.cells import cell_len
 
 from accord.data.checking import CheckReport
 from accord.evaluation.evaluate import Evaluations
@@ -127,3 +128,13 @@ def test_a_report_without_tasks_says_its_warnings():
 def test_a_table_needs_no_rows(cell):
     table = Table(("a", "b"), rows=[(cell, cell)] * bool(cell))
     assert as_text([table]).splitlines() == ["a  b", *["x  x"] * bool(cell)]
+
+
+def test_names_of_columns_are_as_harmless_as_cells_and_wide_letters_keep_columns_in_line():
+    table = Table(("task", "F1 of \x1b[31m\nbad"), rows=[("心情", "0.5"), ("mood", "0.25")])
+    text = as_text([table])
+    assert "\x1b" not in text
+    lines = text.splitlines()
+    assert len(lines) == 3
+    assert [cell_len(line) for line in lines[1:]] == [cell_len(lines[0])] * 2
+    assert "\x1b" not in as_html([table])

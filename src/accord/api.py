@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from accord.comparison.cost import with_answer_seconds
 from accord.comparison.family import Comparison, compare_groups
 from accord.comparison.group import margin_of
+from accord.comparison.reporting import write_comparison
 from accord.config.file import as_table, dump_config, load_config, parse_config, resolve_paths
 from accord.config.overrides import set_keys
 from accord.config.sections import Config
@@ -21,8 +23,9 @@ from accord.derived.joint import add_jointly
 from accord.derived.removing import remove_tasks
 from accord.errors import TrainingError, UsageError
 from accord.evaluation.evaluate import Evaluations, evaluate_input, evaluate_run, run_of
-from accord.grids.comparison import comparison_cells
-from accord.grids.running import INDEX, grid_groups, run_grid
+from accord.grids.comparison import QUICK, comparison_cells, without_tests
+from accord.grids.equal_exposure import Equal
+from accord.grids.running import INDEX, grid_groups, notes, run_grid
 from accord.plan.making import plan_run
 from accord.runs.folder import STATUS
 from accord.runs.progress import Console
@@ -81,7 +84,7 @@ def train(
 
 
 def check(
-    config: Config | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()
+    config: Config | Mapping[str, Any] | str | Path, overrides: Sequence[str] | str = ()
 ) -> CheckReport:
     """Check a config, its data and its encoder before training, as `accord check` does.
 
@@ -143,8 +146,10 @@ def compare(
     out: str | Path,
     *,
     seeds: int = 5,
+    equal: Equal = "examples",
     margin: float | None = None,
     workers: int = 1,
+    quick: bool = False,
     quiet: bool = False,
 ) -> Comparison:
     """Train one model for all tasks and one for each, and compare them, as `accord compare` does.
@@ -154,40 +159,66 @@ def compare(
         out: the folder of the runs; what is done there already is not done again, if it was made of
             the same rows.
         seeds: of each model; a verdict takes two at least.
+        equal: what a task alone has as much of as in the shared run.
         margin: points within which a verdict is "as good"; default: the config's.
         workers: runs at a time.
+        quick: for a first look, runs of one epoch and 20 steps at most, without test files; wants
+            few seeds.
         quiet: no progress on stderr.
 
     Returns:
-        The verdicts, with estimates and intervals.
+        The verdicts, with estimates and intervals; `out` has the report on them.
 
     Raises:
-        UsageError: something is wrong with config, data or encoder; nothing was written.
+        UsageError: something is wrong with config, data, encoder or a number; nothing was written.
         TrainingError: if runs failed.
     """
+    for name, number in (("seeds", seeds), ("workers", workers)):
+        if number < 1:
+            raise UsageError(f"{name}: should be at least 1, got {number}")
+    if margin is not None and not margin > 0:
+        raise UsageError(f"margin: should be above 0 points, got {margin}")
+    say = Console(quiet).say
     with kept_rows(Path(out), INDEX) as rows:
-        loaded, where = _loaded(config, rows)
-        cells = comparison_cells(loaded, seeds, where, say=Console(quiet).say)
+        loaded, where = _loaded(config, rows, QUICK if quick else ())
+        loaded = without_tests(loaded) if quick else loaded
+        cells = comparison_cells(loaded, seeds, where, equal, say)
         results = run_grid(cells, Path(out), workers=workers, console=Console(quiet))
         failed = [f"{result.name}: {result.error}" for result in results if result.error]
         if failed:
             raise TrainingError("; ".join(failed))
     groups = grid_groups(Path(out))
-    return compare_groups(groups, margin_of(groups, margin or loaded.comparison.margin))
+    compared = compare_groups(groups, margin_of(groups, margin or loaded.comparison.margin))
+    comparison = with_answer_seconds(compared, say)
+    write_comparison(Path(out), comparison, known=notes(Path(out)))
+    return comparison
 
 
 def _loaded(
-    config: Config | Mapping[str, Any] | str | Path, rows: RowFiles, overrides: Sequence[str] = ()
+    config: object, rows: RowFiles, overrides: Sequence[str] | str = ()
 ) -> tuple[Config, str]:
     """Return a config whose rows in memory are files, and where it stands."""
+    overrides = [overrides] if isinstance(overrides, str) else overrides
     if isinstance(config, str | Path):
         return load_config(Path(config), overrides), str(config)
+    if not isinstance(config, Config | Mapping):
+        kind = type(config).__name__
+        raise UsageError(f"config: takes a TOML file's path, or a mapping, got {kind}")
     if isinstance(config, Config) and not overrides:
         return resolve_paths(config, Path.cwd()), "config"
     table = as_table(config) if isinstance(config, Config) else rows.placed(config)
-    table = deepcopy(table)  # it is the caller's
+    table = _plain(table)
     set_keys(table, overrides)
     return resolve_paths(parse_config(table), Path.cwd()), "config"
+
+
+def _plain(value: Any) -> Any:
+    """Return a copy of a config's table as a file gives it: paths as texts, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, PathLike) else value
 
 
 def resume(run: str | Path, *, force: bool = False, quiet: bool = False) -> Run:

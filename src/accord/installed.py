@@ -39,8 +39,14 @@ def need(what: str, extra: Extra, *packages: str) -> None:
         Traceback (most recent call last):
         accord.errors.UsageError: a picnic needs no_such_package: pip install "accord-mtl[serve]"
     """
-    missing = [name for name in packages if find_spec(name) is None]
+    missing = [name for name in packages if not _is_there(name)]
     if missing:
         raise UsageError(
             f'{what} needs {", ".join(missing)}: pip install "{DISTRIBUTION}[{extra}]"'
         )
+
+
+def _is_there(package: str) -> bool:
+    """Whether a package can be imported; a folder of its name without modules is none."""
+    spec = find_spec(package)
+    return spec is not None and spec.origin is not None

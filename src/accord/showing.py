@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from rich.cells import cell_len
+
 from accord.errors import printable
 
 _MOST_ROWS = 30
@@ -69,13 +71,13 @@ def as_text(parts: Iterable[Part]) -> str:
 
 def _text_rows(table: Table) -> Iterable[str]:
     rows, more = _first(table)
-    columns = zip(table.columns, *rows, strict=True)
-    widths = [max(map(len, column)) for column in columns]
-    for row in (table.columns, *rows):
-        cells = (
-            f"{cell:<{width}}" if table.is_text(i) else f"{cell:>{width}}"
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
+    names = [*map(_short, table.columns)]
+    widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
+    for row in (names, *rows):
+        cells = []
+        for i, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            room = " " * (width - cell_len(cell))
+            cells.append(cell + room if table.is_text(i) else room + cell)
         yield "  ".join(cells).rstrip()
     yield from more
 
@@ -96,7 +98,8 @@ def _html_line(line: str) -> str:
 
 def _html(table: Table) -> str:
     rows, more = _first(table)
-    head = "".join(_html_cell("th", name, table, i) for i, name in enumerate(table.columns))
+    names = map(_short, table.columns)
+    head = "".join(_html_cell("th", name, table, i) for i, name in enumerate(names))
     body = "".join(
         f"<tr>{''.join(_html_cell('td', cell, table, i) for i, cell in enumerate(row))}</tr>"
         for row in rows

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import codecs
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from accord.errors import AccordError, escaped, printable
@@ -24,6 +26,11 @@ def shown(text: str, stream: TextIO) -> str:
     """Return a text as a line of a stream shows it: printable, and in the stream's encoding."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return printable(text).encode(encoding, _ERRORS).decode(encoding)
+
+
+def quoted(path: Path) -> str:
+    """Return a path as a word of a command that is shown, to be typed."""
+    return shlex.quote(str(path))
 
 
 def echo(*lines: str) -> None:

@@ -245,3 +245,38 @@ def test_overrides_are_for_mappings_too_and_leave_them_as_they_are(table):
     with pytest.raises(ConfigError, match=r"training\.epochs"):
         accord.check(table, ["training.epochs=0"])
     assert table["training"] == before
+
+
+def test_paths_may_stand_in_a_mapping(project, tmp_path):
+    config = project(SHORT, ("mood",))
+    table = tomllib.loads(config.read_text())
+    mood = table["tasks"]["mood"]
+    mood["train"], mood["dev"] = config.parent / mood["train"], (config.parent / mood["dev"],)
+    del mood["test"]
+    table["encoder"]["path"] = Path(table["encoder"]["path"])
+    run = accord.train(table, tmp_path / "run", quiet=True)
+    assert (run.folder / "model").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda table: accord.train(None, quiet=True), "config: takes a TOML file's path, or a"),
+        (lambda table: accord.check(["a.toml"]), "or a mapping, got list"),
+        (lambda table: accord.check(table, "training.epochs=0"), r"training\.epochs' should be at"),
+        (lambda table: accord.compare(table, "out", seeds=0), "seeds: should be at least 1, got 0"),
+        (lambda table: accord.compare(table, "out", workers=0), "workers: should be at least 1"),
+        (lambda table: accord.compare(table, "out", margin=0), "margin: should be above 0"),
+    ],
+)
+def test_wrong_arguments_are_said(call, said, table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=said):
+        call(table)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_is_not_where_its_rows_are(table, tmp_path):
+    with pytest.raises(RunFolderError, match="is where rows in memory are kept"):
+        accord.train(table, tmp_path / "rows", quiet=True)
+    assert not (tmp_path / "rows").exists()

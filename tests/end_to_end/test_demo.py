@@ -17,11 +17,27 @@ def test_the_sample_is_written_once(tmp_path):
     }  # fmt: skip
     config = load_config(folder / "accord.toml")
     assert [*config.tasks] == ["sentiment", "duplicates", "similarity"]
-    (folder / "accord.toml").write_text("of somebody's own\n")
+    edited = (folder / "accord.toml").read_text() + "# edited\n"
+    (folder / "accord.toml").write_text(edited)
     assert not write_sample(folder)
-    assert (folder / "accord.toml").read_text() == "of somebody's own\n"
-    with pytest.raises(UsageError, match=r"holds no accord\.toml; name a new folder"):
+    assert (folder / "accord.toml").read_text() == edited
+
+
+def test_what_a_stopped_call_left_out_is_written_by_the_next(tmp_path):
+    write_sample(tmp_path / "demo")
+    missing = tmp_path / "demo" / "sample" / "similarity-dev.tsv"
+    missing.unlink()
+    assert not write_sample(tmp_path / "demo")
+    assert missing.stat().st_size > 1000
+
+
+def test_a_folder_of_somebody_elses_stays_as_it_is(tmp_path):
+    (tmp_path / "accord.toml").write_text("[encoder]\npath = 'mine'\n")
+    with pytest.raises(UsageError, match=r"holds something else than the demo; name a new folder"):
         write_sample(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["accord.toml"]
+    with pytest.raises(UsageError, match=r"is a file; name a new folder"):
+        write_sample(tmp_path / "accord.toml")
 
 
 def test_where_the_encoder_is(monkeypatch):
@@ -34,12 +50,12 @@ def test_where_the_encoder_is(monkeypatch):
 def test_the_demo_ends_in_a_table_and_goes_on_where_it_stopped(
     tmp_path, encoder_folder, accord_cli
 ):
-    first = accord_cli("demo", tmp_path / "demo", "--encoder", encoder_folder)
+    first = accord_cli("demo", tmp_path / "the demo", "--encoder", encoder_folder)
     assert (first.code, "Was sharing worth it?" in first.out) == (0, True)
-    assert "accord serve" in first.out
-    runs = tmp_path / "demo" / "runs"
+    assert f"accord serve '{tmp_path}/the demo/runs/" in first.out
+    runs = tmp_path / "the demo" / "runs"
     made = {file: file.stat().st_mtime_ns for file in runs.rglob("results.json")}
     assert len(made) >= 4
-    again = accord_cli("demo", tmp_path / "demo", "--encoder", encoder_folder)
+    again = accord_cli("demo", tmp_path / "the demo", "--encoder", encoder_folder)
     assert (again.code, again.out) == (0, first.out)
     assert made == {file: file.stat().st_mtime_ns for file in runs.rglob("results.json")}

@@ -1,5 +1,6 @@
 """Gradient methods called by themselves, on gradients that somebody has."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -38,6 +39,32 @@ def test_worked_by_hand():
     J = torch.tensor([[1.0, 0.0], [-1.0, 1.0]], dtype=torch.bfloat16)
     assert combine(J, "pcgrad").tolist() == [0.5, 1.5]
     assert combine(J, "mean").dtype == torch.float32  # sums of bfloat16 would lose the rest
+
+
+def test_whatever_says_which_tasks_are_memories():
+    J = drawn()
+    flags = [False, True, False]
+    wanted = combine(J, "gem", memories=flags)
+    for given in (torch.tensor(flags), np.array(flags)):
+        assert torch.equal(combine(J, "gem", memories=given), wanted)
+
+
+def test_a_method_of_the_gradients_themselves_is_in_float32_too():
+    J = drawn().bfloat16()
+    assert torch.equal(combine(J, "graddrop"), combine(J.float(), "graddrop"))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: weights(torch.tensor(3.0), "pcgrad"), r"G has shape \[\]"),
+        (lambda: combine(torch.tensor(3.0), "pcgrad"), r"J has shape \[\]"),
+        (lambda: combine(torch.ones(2, 3, dtype=torch.int64), "graddrop"), "allowed: float dtypes"),
+    ],
+)
+def test_what_is_no_matrix_of_gradients_is_said(call, said):
+    with pytest.raises(UsageError, match=said):
+        call()
 
 
 def test_what_is_learned_is_kept_from_step_to_step():

@@ -55,20 +55,9 @@ def leave_report(
         known: which runs are missing, and which files were changed between them, one line each.
         quiet: don't say where.
     """
-    from accord.comparison.answer import answer
-    from accord.comparison.class_tables import class_sections
-    from accord.comparison.contrast_page import contrast_sections
-    from accord.comparison.sharing_page import sharing_sections
-    from accord.report.writing import write_report
+    from accord.comparison.reporting import write_comparison
 
-    curves = {group.name: group.runs for group in comparison.groups if len(group.trained) > 1}
-    against = contrast_sections(comparison)
-    asked = comparison.sharing or not against
-    title, lead = ("Was sharing worth it?", [answer(comparison)]) if asked else (
-        "Groups of runs", [])  # fmt: skip
-    shared = sharing_sections(comparison, curves, known)
-    sections = [*shared, *against, *class_sections(comparison.groups)]
-    write_report(out, title, lead, sections, formats)
+    write_comparison(out, comparison, formats, known)
     if not quiet:
         echo(f"report: {out / 'report.html'}")
 

@@ -7,7 +7,8 @@ import click
 from accord.terminal import echo
 
 FILES = {
-    "bash": "accord completion bash > ~/.local/share/bash-completion/completions/accord",
+    "bash": "mkdir -p ~/.local/share/bash-completion/completions\n"
+    "accord completion bash > ~/.local/share/bash-completion/completions/accord",
     "zsh": 'accord completion zsh > "${fpath[1]}/_accord"',
     "fish": "accord completion fish > ~/.config/fish/completions/accord.fish",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from accord.cli.options import PATH
-from accord.terminal import echo, tell
+from accord.terminal import echo, quoted, tell
 
 
 @click.command()
@@ -57,12 +57,12 @@ def demo(folder: Path, encoder: str | None) -> None:
         leave_report(out, comparison)
     if failed or len(groups) < len(cells):
         raise AccordError(f"{len(cells) - len(groups)} of {len(cells)} models are missing")
-    together = out / CELLS / cells[-1].name
+    together = quoted(out / CELLS / cells[-1].name)
+    dev = quoted(folder / "sample" / "sentiment-dev.tsv")
     echo(
         "MiniLM was trained on question duplicates and sentence similarity before, so these two"
         " start high.", "",
         "Ask the shared model, or give it a page of its own:",
-        f"  accord predict {together} --task sentiment --input"
-        f" {folder}/sample/sentiment-dev.tsv --output predictions.csv",
+        f"  accord predict {together} --task sentiment --input {dev} --output predictions.csv",
         f"  accord serve {together}",
     )  # fmt: skip

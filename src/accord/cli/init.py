@@ -11,7 +11,7 @@ import click
 
 from accord.cli.options import PATH
 from accord.errors import UsageError, nearest
-from accord.terminal import echo
+from accord.terminal import echo, quoted
 
 if TYPE_CHECKING:
     from accord.data.guessing import GuessedTask
@@ -50,9 +50,9 @@ def init(
     tasks = _write(output, text)
     if encoder is None:
         echo(f"encoder: '{_HUB_ENCODER}' from the hub, since --encoder names none")
-    echo(f"wrote {output}; next: accord check {output}")
+    echo(f"wrote {output}; next: accord check {quoted(output)}")
     if tasks > 1:
-        echo(f"a first look at sharing: accord compare {output} --out runs/look --quick")
+        echo(f"a first look at sharing: accord compare {quoted(output)} --out runs/look --quick")
 
 
 def _check_usage(

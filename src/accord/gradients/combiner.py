@@ -58,15 +58,16 @@ class Combiner:
             self.options = self.method.check_options(options)
         except ValueError as error:
             raise UsageError(*error.args) from None
-        if memories is not None and len(memories) != tasks:
-            raise UsageError(f"memories: {len(memories)} flags for {tasks} tasks")
-        if self.method.remembers and not any(memories or ()):
+        flags = [False] * tasks if memories is None else [*map(bool, memories)]
+        if len(flags) != tasks:
+            raise UsageError(f"memories: {len(flags)} flags for {tasks} tasks")
+        if self.method.remembers and not any(flags):
             raise UsageError(
                 f"{self.method.name}: no task is a memory; memories=[False, True, ...]"
             )
         self.tasks, self.seed, self.step = tasks, seed, 0
         self.state: State = self.method.initial_state(tasks)
-        self._memories = torch.tensor([*(memories or [False] * tasks)])
+        self._memories = torch.tensor(flags)
 
     def weights(self, gramian: Tensor) -> Tensor:
         """Return one weight for each task, and go one step on.
@@ -109,7 +110,10 @@ class Combiner:
         """
         if jacobian.ndim != 2 or len(jacobian) != self.tasks:
             raise UsageError(f"J has shape {[*jacobian.shape]}; allowed: [{self.tasks}, P]")
+        if not jacobian.is_floating_point():
+            raise UsageError(f"J is of {jacobian.dtype}; allowed: float dtypes")
         J = jacobian.detach()
+        J = J if J.dtype == torch.float64 else J.float()
         if self.method.uses_jacobian:
             found: tuple[Tensor, State] = self.method.function(
                 J, self.state, self._generator(), **self.options
@@ -117,9 +121,7 @@ class Combiner:
             direction, self.state = found
             self.step += 1
             return direction
-        wide = J if J.dtype == torch.float64 else J.float()
-        weights = self.weights(wide @ wide.t()).to(wide.device, wide.dtype)
-        return weights @ wide
+        return self.weights(J @ J.t()).to(J.device, J.dtype) @ J
 
     def _generator(self) -> torch.Generator:
         return keyed_generator(self.seed, self.step)
@@ -140,7 +142,8 @@ def combine(jacobian: Tensor, method: str, **settings: Any) -> Tensor:
         >>> combine(torch.tensor([[1.0, 0.0], [-1.0, 1.0]]), "pcgrad").tolist()
         [0.5, 1.5]
     """
-    return Combiner(method, len(jacobian), **settings)(jacobian)
+    tasks = len(jacobian) if jacobian.ndim else 0
+    return Combiner(method, tasks, **settings)(jacobian)
 
 
 def weights(gramian: Tensor, method: str, **settings: Any) -> Tensor:
@@ -158,7 +161,8 @@ def weights(gramian: Tensor, method: str, **settings: Any) -> Tensor:
         >>> weights(torch.tensor([[1.0, -1.0], [-1.0, 4.0]]), "pcgrad").tolist()
         [2.0, 1.25]
     """
-    return Combiner(method, len(gramian), **settings).weights(gramian)
+    tasks = len(gramian) if gramian.ndim else 0  # what has no rows is refused for its shape
+    return Combiner(method, tasks, **settings).weights(gramian)
 
 
 def found(name: str) -> Method:

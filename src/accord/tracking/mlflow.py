@@ -11,6 +11,7 @@ from accord.tracking._place import Place, Tracker
 
 PACKAGES = ("mlflow",)
 _AT_ONCE, _LONGEST = 100, 500  # parameters in a request, and characters of one
+_METRICS = 500  # in a request
 _REFUSED = re.compile(r"[^A-Za-z0-9_\-. :/]")  # characters of a name, such as a comma or a quote
 
 
@@ -45,7 +46,8 @@ class MLflow:
             self._metric(_REFUSED.sub("_", name), value, now, step)
             for name, value in values.items()
         ]
-        self._client.log_batch(self.identity, metrics=metrics)
+        for start in range(0, len(metrics), _METRICS):
+            self._client.log_batch(self.identity, metrics=metrics[start : start + _METRICS])
 
     def finish(self, done: bool) -> None:
         """End the run there."""
