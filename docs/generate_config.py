@@ -53,6 +53,149 @@ def of_kinds() -> Iterator[tuple[str, dict[str, FieldInfo]]]:
             yield f'[tasks.NAME]` with `kind = "{kind.name}"', fields
 
 
+EXAMPLES = {
+    "Before the first section": 'score = "cs224n"',
+    "[encoder]": """
+[encoder]
+path = "bert-base-uncased"
+max_length = 128
+""",
+    "[tasks.NAME]": """
+[tasks.reviews]
+kind = "classification"
+train = ["reviews-2024.csv", "reviews-2025.csv"]
+text = "review"
+label = "stars"
+labels = ["1", "2", "3", "4", "5"]
+missing = [""]
+class_weights = "balanced"
+metric = "macro_f1"
+
+[tasks.similarity]
+kind = "pair-regression"
+train = "pairs-train.parquet"
+dev = "pairs-dev.parquet"
+text = ["first", "second"]
+label = "score"
+range = [0, 5]
+encoding = "separate"
+head = "cosine"
+pooling = "mean"
+""",
+    '[tasks.NAME]` with `kind = "multi-label"': """
+[tasks.emotions]
+kind = "multi-label"
+train = "emotions.tsv"
+text = "text"
+label = "emotions"
+separator = ","
+empty = "none"
+""",
+    '[tasks.NAME]` with `kind = "multiple-choice"': """
+[tasks.exam]
+kind = "multiple-choice"
+train = "exam.csv"
+text = ["question", "option_a", "option_b", "option_c"]
+label = "answer"
+answer = "letter"
+""",
+    '[tasks.NAME]` with `kind = "ranking"': """
+[tasks.search]
+kind = "ranking"
+train = "search.csv"
+text = ["query", "passage"]
+label = "grade"
+id = "qid"
+rows = "candidates"
+""",
+    '[tasks.NAME]` with `kind = "token-classification"': """
+[tasks.entities]
+kind = "token-classification"
+train = "entities.conll"
+text = "text"
+label = "tags"
+scheme = "bio"
+repair = true
+""",
+    '[tasks.NAME]` with `kind = "masked-lm"': """
+[tasks.words]
+kind = "masked-lm"
+train = "letters.csv"
+text = ["subject", "body"]
+mask_share = 0.2
+""",
+    '[tasks.NAME]` with `kind = "simcse"': """
+[tasks.vectors]
+kind = "simcse"
+texts_of = ["reviews"]
+""",
+    "[training]": """
+[training]
+epochs = 5
+patience = 2
+batch_size = 16
+batching = "temperature"
+gradients = "pcgrad"
+lr = 1e-4
+precision = "bfloat16"
+""",
+    "[sharing]": """
+[sharing]
+schemes = ["adapter"]
+""",
+    "[averaging]": """
+[averaging]
+method = "ema"
+decay = 0.99
+""",
+    "[checkpoint]": """
+[checkpoint]
+every_minutes = 10
+keep = 1
+""",
+    "[[stages]]": """
+[[stages]]
+name = "first"
+tasks = ["reviews"]
+
+[[stages]]
+tasks = ["reviews", "similarity"]
+training = {epochs = 2, lr = 2e-5}
+""",
+    "[memory]": """
+[memory]
+method = "gem"
+size = 64
+""",
+    "[selection]": """
+[selection]
+by = "a colleague's search"
+candidates = 12
+""",
+    "[comparison]": """
+[comparison]
+margin = 1.0
+""",
+    "[texts.NAME]": """
+[texts.letters]
+kind = "classification"
+train = "letters.csv"
+text = "body"
+label = "topic"
+""",
+    "[methods.NAME]": """
+[training]
+gradients = "cagrad"
+
+[methods.cagrad]
+c = 0.5
+""",
+    "[track]": """
+[track]
+to = ["tensorboard"]
+every_steps = 5
+""",
+}
 SECTIONS: list[tuple[str, dict[str, FieldInfo]]] = [
     ("[encoder]", EncoderConfig.model_fields),
     ("[tasks.NAME]", LABELLED),
@@ -71,17 +214,25 @@ SECTIONS: list[tuple[str, dict[str, FieldInfo]]] = [
 
 def page() -> str:
     """Return the page's text."""
-    parts = [HEAD, "## Before the first section\n", table({"score": Config.model_fields["score"]})]
+    first = "Before the first section"
+    parts = [HEAD, f"## {first}\n", example(first), table({"score": Config.model_fields["score"]})]
     for title, fields in SECTIONS:
-        parts += [f"## `{title}`\n", table(fields)]
-    parts += ["## `[texts.NAME]`\n", Config.model_fields["texts"].description + "\n"]
-    parts += ["## `[methods.NAME]`\n", Config.model_fields["methods"].description + "\n"]
+        parts += [f"## `{title}`\n", example(title), table(fields)]
+    for name in ("texts", "methods"):
+        title = f"[{name}.NAME]"
+        said = f"{Config.model_fields[name].description}\n"
+        parts += [f"## `{title}`\n", example(title), said]
     for family in FAMILIES:
         for key in dict.fromkeys([family.key, *map(family.key_of, family.all())]):
             chosen = [method.name for method in family.all() if family.key_of(method) == key]
             names = ", ".join(f"`{name}`" for name in chosen)
             parts.append(f"`{key}`: {names} ([what they do](methods/{family.name}.md)).\n")
     return "\n".join(parts)
+
+
+def example(title: str) -> str:
+    """Return a section's example as a block."""
+    return f"```toml\n{EXAMPLES[title].strip()}\n```\n"
 
 
 def table(fields: dict[str, FieldInfo]) -> str:

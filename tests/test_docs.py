@@ -4,6 +4,7 @@ import importlib.util
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -170,3 +171,20 @@ def anchors(page: Path) -> set[str]:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     headings = re.findall(r"^#+ (.*)$", text, re.M)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_what_pages_name_of_accord_exists() -> None:
+    """`accord.gradients.pcgrad(G)` in a page, or in the changelog, is something that is there."""
+    named = set()
+    for page in (ROOT / "CHANGELOG.md", *PAGES):
+        if "lab" not in page.name:  # which tells of what was
+            named |= {*re.findall(r"`accord((?:\.[A-Za-z_]\w*)+)[`(]", page.read_text("utf-8"))}
+    assert ".gradients.pcgrad" in named
+    files = (".toml", ".json", ".service", ".schema.json")
+    for name in sorted(name for name in named if not name.endswith(files)):
+        found: object = import_module("accord")
+        for part in name[1:].split("."):
+            try:
+                found = getattr(found, part)
+            except AttributeError:
+                found = import_module(f"{found.__name__}.{part}")

@@ -71,6 +71,31 @@ def test_it_takes_every_config_of_ours(table):
     assert [error.message for error in VALIDATOR.iter_errors(table)] == []
 
 
+def examples() -> list[str]:
+    page = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
+    return re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
+
+
+@pytest.mark.parametrize("example", examples())
+def test_examples_of_sections_are_what_a_config_takes(example):
+    table = {**copy.deepcopy(BASE), **tomllib.loads(example)}
+    if "stages" in table:
+        tasks = {name for stage in table["stages"] for name in stage["tasks"]}
+        table["tasks"] = dict.fromkeys(tasks, BASE["tasks"]["a"])
+    if "simcse" in example:
+        table["tasks"]["reviews"] = BASE["tasks"]["a"]
+    parse_config(table)
+    assert [error.message for error in VALIDATOR.iter_errors(table)] == []
+
+
+def test_every_section_has_an_example():
+    page = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
+    sections = page.split("\n## ")[1:]
+    assert len(sections) > 15
+    for section in sections:
+        assert "```toml" in section
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

@@ -85,7 +85,9 @@ class EncoderConfig(Section):
 class TrainingConfig(Section):
     """`[training]`: how long, in which batches, by which optimizer and gradient method."""
 
-    epochs: PositiveInt = 3
+    epochs: PositiveInt = Field(
+        3, description="How many epochs; how long one is, the batching rule says."
+    )
     patience: PositiveInt | None = Field(
         None,
         description="Early stopping: end the run after this many epochs in a row without a gain"
@@ -163,15 +165,21 @@ class TrainingConfig(Section):
         0.0, description="Share of the run over which layers are unfrozen one by one from the"
         " last down, the embeddings last (Howard & Ruder 2018); 0 trains all from the first step."
     )  # fmt: skip
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
-    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.01, description="AdamW's decoupled weight decay; biases and norms have none."
+    )
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "linear", description="How the learning rate falls from its peak to the last step."
+    )
     warmup: Fraction = Field(
         0.1, description="Share of the steps over which the learning rate rises."
     )
     clip: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         1.0, description="Largest gradient norm; 0 switches clipping off."
     )
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
+        0, description="Of new weights, of what is drawn and in which order, and of dropout."
+    )
     precision: Precision = Field(
         "float32",
         description="'bfloat16': linear layers and attention in bfloat16, weights in float32."
