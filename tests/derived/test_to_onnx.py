@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -269,7 +270,8 @@ def test_what_cant_be_exported_is_one_line_and_nothing_is_written(
             export_onnx(*arguments)
         assert "\n" not in str(error.value)
     monkeypatch.setattr(
-        "accord.installed.find_spec", lambda name: None if name == "onnxscript" else name
+        "accord.installed.find_spec",
+        lambda name: None if name == "onnxscript" else find_spec(name),
     )
     with pytest.raises(UsageError, match=r'needs onnxscript: pip install "accord-mtl\[onnx\]"'):
         export_onnx(folder, out)

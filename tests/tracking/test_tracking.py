@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from accord.errors import UsageError
+from accord.installed import need
 from accord.tracking import Place, Trackers, _trackers, check_installed, tracker_names, values_of
 
 STEP = {
@@ -167,6 +168,13 @@ def test_nothing_is_begun_where_nothing_is_asked(tmp_path):
     end(made, done=True)
     assert made._threads == []
     assert said == []
+
+
+def test_a_folder_of_its_name_is_no_package(tmp_path, monkeypatch):
+    (tmp_path / "no_such_tracker").mkdir()  # as W&B leaves one where it ran
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match="a run needs no_such_tracker"):
+        need("a run", "trackers", "no_such_tracker")
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
