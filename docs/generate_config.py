@@ -20,8 +20,8 @@ from accord.config.sections import (
     SharingConfig,
     StageConfig,
     TrackConfig,
-    TrainingConfig,
 )
+from accord.config.training import TrainingConfig
 from accord.families import FAMILIES
 from accord.kinds import all_kinds, get_kind, is_unlabelled, kind_names
 

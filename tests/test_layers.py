@@ -95,7 +95,7 @@ LAYERS = [
     ["config.file"],
     ["config.stages", "config.overrides", "config.schema"],
     ["config"],
-    ["config.sections"],
+    ["config.sections", "config.training", "config.names"],
     ["config.faults"],
     # a kind names its head, and is what a task asks
     ["kinds", "tasks", "model.heads", "model.ordinal", "model.label_sets", "model.auxiliary"],

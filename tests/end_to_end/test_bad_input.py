@@ -34,7 +34,7 @@ CONFIG_CASES = [
     ({"training.gradients": "pcgrab"}, "unknown value 'pcgrab'; did you mean 'pcgrad'?"),
     ({"training.device": "gpu"}, "device: 'gpu' is unknown; allowed: auto, cpu, cuda"),
     ({"training.device": "meta"}, "device: 'meta' is not supported; allowed: auto, cpu, cuda"),
-    ({"training.device": "mps"}, "device: 'mps' is not on this machine"),
+    ({"training.device": "mps"}, "device: 'mps' has no float64, which training takes"),
     ({"encoder.path": None}, "'encoder.path' is missing"),
     ({"encoder.max_length": 33}, "encoder.max_length: 33 is more than the encoder's 32"),
     ({"tasks.mood.train": None}, "'tasks.mood.train' is missing"),

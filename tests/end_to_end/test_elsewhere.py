@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from accord.errors import ConfigError
-from accord.runs.devices import card_of, check_precision, check_training, choose_device
+from accord.runs.devices import card_of, check_precision, choose_device
 from accord.runs.lock import hold, is_locked
 
 LIKE_WINDOWS = """
@@ -84,7 +84,9 @@ def test_a_macs_gpu_answers_and_does_not_train(monkeypatch):
     assert device.type == "mps"
     assert choose_device("auto").type != "mps"  # nobody has tried it
     assert card_of(device) == {}
-    with pytest.raises(ConfigError, match=r"'mps' has no float64.*allowed here: auto, cpu"):
-        check_training(device)
+    with pytest.raises(
+        ConfigError, match=r"'mps' has no float64.*: auto, cpu, cuda, cuda:N$"
+    ):
+        choose_device("mps", trains=True)
     with pytest.raises(ConfigError, match=r"this runs on mps"):
         check_precision("tf32", device)

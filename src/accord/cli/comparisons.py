@@ -46,15 +46,7 @@ def leave_report(
     *,
     quiet: bool = False,
 ) -> None:
-    """Write the report on whether sharing was worth it, and say where it is.
-
-    Args:
-        out: its folder.
-        comparison: of finished runs.
-        formats: of figures and tables besides SVG and CSV.
-        known: which runs are missing, and which files were changed between them, one line each.
-        quiet: don't say where.
-    """
+    """Write the report as `write_comparison` does, and unless `quiet` say where it is."""
     from accord.comparison.reporting import write_comparison
 
     write_comparison(out, comparison, formats, known)

@@ -58,7 +58,7 @@ def train(
 
 def _say_what_is_left_out(full: Config, alone: Config) -> None:
     """Say which keys of `[training]` have no effect with one task."""
-    from accord.config.sections import COMBINING
+    from accord.config.training import COMBINING
 
     lost = full.training.model_fields_set - alone.training.model_fields_set
     keys = [f"training.{key}" for key in COMBINING if key in lost]

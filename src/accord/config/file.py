@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from accord.config.faults import fault_lines
 from accord.config.overrides import set_keys
-from accord.config.sections import COMBINING, Config
+from accord.config.sections import Config
 from accord.config.stages import keep_stages, stage_label, stage_table
 from accord.config.tasks import AnyTaskConfig
+from accord.config.training import COMBINING
 from accord.data.datafiles import of_the_same_files
 from accord.errors import ConfigError, nearest
 from accord.kinds import is_unlabelled

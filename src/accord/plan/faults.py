@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from accord import balancing, gradients, regularisers, sampling, sharing
-from accord.config.sections import SCORE, Config
+from accord.config.sections import Config
+from accord.config.training import SCORE
 from accord.errors import nearest
 from accord.families import FAMILIES
 from accord.methods import Circumstances

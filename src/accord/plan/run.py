@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from accord.config import sections
+from accord.config import sections, training
 from accord.config.file import toml
 from accord.data.plan import DataPlan
 from accord.metrics import Score
 
 Table = Mapping[str, Any]
-Precision = sections.Precision
+Precision = training.Precision
 
 
 # A part of a plan is its section of the config with nothing left open. A key whose value is taken
@@ -34,7 +34,7 @@ class EncoderPlan(sections.EncoderConfig):
         return self.heads == "keep"
 
 
-class TrainingPlan(sections.TrainingConfig):
+class TrainingPlan(training.TrainingConfig):
     """How long, in which batches, by which methods and optimizer.
 
     `lr` and `head_lr` are peak rates of the encoder and the heads.
@@ -52,7 +52,7 @@ class TrainingPlan(sections.TrainingConfig):
     @property
     def watched_task(self) -> str | None:
         """The task that early stopping looks at; None is all that are trained."""
-        return None if self.stop_on == sections.SCORE else self.stop_on
+        return None if self.stop_on == training.SCORE else self.stop_on
 
     @property
     def by_layer(self) -> bool:

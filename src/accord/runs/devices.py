@@ -8,46 +8,39 @@ from accord.errors import ConfigError
 from accord.kernels.matmul import has_tf32
 from accord.runs.processors import cap_threads
 
-_ALLOWED = "auto, cpu, cuda, cuda:N, mps"
+_TRAIN = "auto, cpu, cuda, cuda:N"
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, *, trains: bool = False) -> torch.device:
     """Return the device that a config names; 'auto' takes one of CUDA's where there is one.
-
-    'mps', a Mac's GPU, is for answers: it has no float64, which training takes (`check_training`).
 
     What runs there takes no more threads by default than this process may use (`cap_threads`).
 
+    Args:
+        name: of the device.
+        trains: whether it is to train. 'mps', a Mac's GPU, is for answers: it has no float64, in
+            which gradients' inner products are added up.
+
     Raises:
-        ConfigError: if torch knows no such device, or it isn't there.
+        ConfigError: if torch knows no such device, it isn't there, or it can't train and is to.
     """
     cap_threads()
+    allowed = _TRAIN if trains else f"{_TRAIN}, mps"
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(f"device: '{name}' is unknown; allowed: {_ALLOWED}") from None
+        raise ConfigError(f"device: '{name}' is unknown; allowed: {allowed}") from None
+    if device.type == "mps" and trains:
+        raise ConfigError(f"device: 'mps' has no float64, which training takes; allowed: {allowed}")
     if device.type not in ("cpu", "cuda", "mps"):
-        raise ConfigError(f"device: '{name}' is not supported; allowed: {_ALLOWED}")
+        raise ConfigError(f"device: '{name}' is not supported; allowed: {allowed}")
     lacking = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
     if lacking or (device.type == "mps" and not torch.backends.mps.is_available()):
         raise ConfigError(f"device: '{name}' is not on this machine")
     # With its number, as tensors there name it: what is tried once per device is found again.
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
-
-
-def check_training(device: torch.device) -> None:
-    """Check that a device can train.
-
-    Raises:
-        ConfigError: if it has no float64, in which gradients' inner products are added up.
-    """
-    if device.type == "mps":
-        raise ConfigError(
-            "training.device: 'mps' has no float64, which training takes; it is for answers;"
-            " allowed here: auto, cpu"
-        )
 
 
 def check_precision(precision: str, device: torch.device, key: str = "precision") -> None:

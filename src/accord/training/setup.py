@@ -34,7 +34,7 @@ from accord.model.origin import Origin
 from accord.model.saved import InputFormat
 from accord.optim.averaging import Averages, trained
 from accord.plan.run import StagePlan, Table
-from accord.runs.devices import check_precision, check_training, choose_device
+from accord.runs.devices import check_precision, choose_device
 from accord.runs.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate
 from accord.runs.repeatable import order_fault
 from accord.tracking import check_installed
@@ -259,8 +259,7 @@ def prepare(
         UsageError: whatever is wrong with data or encoder, or with the plan beside them.
     """
     check_installed(plan.track.to)
-    device = choose_device(plan.training.device)
-    check_training(device)
+    device = choose_device(plan.training.device, trains=True)
     unordered = order_fault(device) if plan.training.deterministic else ""
     check_precision(plan.training.precision, device, "training.precision")  # may start CUDA
     if plan.training.threads is not None:
