@@ -84,9 +84,7 @@ def test_a_macs_gpu_answers_and_does_not_train(monkeypatch):
     assert device.type == "mps"
     assert choose_device("auto").type != "mps"  # nobody has tried it
     assert card_of(device) == {}
-    with pytest.raises(
-        ConfigError, match=r"'mps' has no float64.*: auto, cpu, cuda, cuda:N$"
-    ):
+    with pytest.raises(ConfigError, match=r"'mps' has no float64.*: auto, cpu, cuda, cuda:N$"):
         choose_device("mps", trains=True)
     with pytest.raises(ConfigError, match=r"this runs on mps"):
         check_precision("tf32", device)
