@@ -54,7 +54,8 @@ def test_cublas_is_told_before_anything_asks_the_gpu(project, monkeypatch):
     """Whether it has TF32, for one: to ask starts CUDA."""
     monkeypatch.setenv(VARIABLE, "")
     monkeypatch.delenv(VARIABLE)
-    monkeypatch.setattr("accord.training.setup.choose_device", lambda _: torch.device("cuda", 0))
+    gpu = torch.device("cuda", 0)
+    monkeypatch.setattr("accord.training.setup.choose_device", lambda name, trains: gpu)
 
     def ask(*_):
         raise TrainingError(f"asked with {os.environ.get(VARIABLE)}")
